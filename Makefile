@@ -1,0 +1,102 @@
+# Everything one does with the project. `make help` lists it.
+# Each target sets up what it needs, once: in a virtual environment, remembered by stamp files in it.
+
+PYTHON  ?= python3
+VENV    ?= .venv
+WORKERS ?= 2
+ARGS    ?=
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+# Reproducible figures: one BLAS thread per worker, and no kernel chosen by hand.
+PYTEST  := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+           $(BIN)/python -m pytest -q
+# The stamp carries the interpreter's name: asking for another PYTHON makes the environment again.
+MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-slow conformance conformance-setup check lint types docs fix bench \
+        faults clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'Another Python: make test PYTHON=python3.13 VENV=.venv313.  Chosen tests: make test ARGS="-k grad"'
+
+demo: $(VENV)/.has-numpy  ## install with NumPy alone and run the demonstration
+	@$(BIN)/pellucid demo
+
+test: $(VENV)/.has-test  ## run all tests but the slow ones
+	@$(PYTEST) -n $(WORKERS) $(ARGS)
+
+test-slow: $(VENV)/.has-test  ## run the slow tests
+	@$(PYTEST) -n $(WORKERS) -m "slow and not conformance" $(ARGS)
+
+conformance: conformance-setup  ## compare with PyTorch and mpmath
+	@$(PYTEST) -rs -m conformance $(ARGS)
+
+conformance-setup: $(VENV)/.has-test $(VENV)/.has-conformance
+
+check: lint types docs  ## everything but the tests: lint, types, docs
+
+lint: $(VENV)/.has-lint  ## format and lint, checked only
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(VENV)/.has-lint  ## type check src
+	@$(BIN)/mypy
+
+docs: $(VENV)/.has-docs $(VENV)/.has-test  ## build the pages into docs/_build, run their examples
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@$(PYTEST) tests/test_docs.py
+
+fix: $(VENV)/.has-lint  ## format, and repair what lint can repair
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.has-numpy  ## run the benchmarks
+	@$(BIN)/python scripts/bench.py $(ARGS)
+
+faults: $(VENV)/.has-test  ## plant faults in the code: each must make some test fail
+	@$(BIN)/python scripts/plant_faults.py $(ARGS)
+
+clean:  ## remove everything that make has made
+	@rm -rf build dist docs/_build docs/ops.md src/*.egg-info
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests docs scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+
+# ---- setting up: the last thing a recipe does is its stamp, so a half-made step is done again ----
+
+# A refused install leaves the environment as it was; a killed one leaves .busy, and it is made again.
+define install
+@echo "Installing pellucid$(1) into $(VENV)"
+@touch $(VENV)/.busy; $(PIP) install -e '.$(1)'; status=$$?; rm -f $(VENV)/.busy; exit $$status
+@touch $@
+endef
+
+$(VENV)/.has-numpy: $(MADE) pyproject.toml
+	$(call install,)
+
+$(VENV)/.has-%: $(MADE) pyproject.toml
+	$(call install,[$*])
+
+# --clear empties the folder, so a folder that is no virtual environment is left alone.
+$(MADE):
+	@command -v $(PYTHON) >/dev/null || \
+	    { echo "$(PYTHON) not found. Try another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "pellucid needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	           "Try another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@if [ ! -f $(VENV)/pyvenv.cfg ] && [ -n "$$(ls -A $(VENV) 2>/dev/null)" ]; then \
+	    echo "$(VENV) is a folder of something else. Try another one: make VENV=.venv2 ..." >&2; exit 1; fi
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# An environment whose Python has gone (upgraded, or moved with the folder) is made again too.
+ifeq ($(shell test ! -e $(VENV)/.busy && $(BIN)/python -c 'print(1)' 2>/dev/null),)
+.PHONY: $(MADE)
+endif

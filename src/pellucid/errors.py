@@ -1,0 +1,71 @@
+"""Every error and warning, in three lines: what differs, where it was built, what to try."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+
+PACKAGE = str(Path(__file__).parent) + os.sep
+
+
+class PellucidError(Exception):
+    """The base of every error raised on purpose: `what` differs, `hint` says what to try."""
+
+    def __init__(self, what: str, hint: str = "", where: str | None = None) -> None:
+        self.what, self.hint = what, hint
+        self.where = user_line() if where is None else where
+        lines = [what, f"  at {self.where}" if self.where else "", f"  try: {hint}" if hint else ""]
+        super().__init__("\n".join(line for line in lines if line))
+
+
+class ArgumentError(PellucidError, ValueError):
+    """An argument has a value that cannot be meant."""
+
+
+class ShapeError(ArgumentError):
+    """Two shapes do not fit together."""
+
+
+class DataError(ArgumentError):
+    """The data cannot be learned from as they are."""
+
+
+class DtypeError(PellucidError, TypeError):
+    """An argument has a type that cannot be used here."""
+
+
+class TraceError(PellucidError, TypeError):
+    """Python asked a symbolic node for a number that it does not have."""
+
+
+class NotBuiltError(PellucidError, RuntimeError):
+    """The model has no parameters yet, for it has not seen the shape of its data."""
+
+
+class PellucidWarning(UserWarning):
+    """The category of every warning of this package."""
+
+
+class TrainingWarning(PellucidWarning):
+    """Training stopped early, and the last good parameters were kept."""
+
+
+def user_line(frame: FrameType | None = None) -> str:
+    """Return "file:line" of the innermost caller outside this package, or ""."""
+    frame = frame or sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def one_of(kind: str, name: object, options: Iterable[str]) -> ArgumentError:
+    """Return the error for an unknown name, with the nearest known one as the hint."""
+    from difflib import get_close_matches
+
+    known = sorted(options)
+    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    guess = f'did you mean "{near[0]}"? ' if near else ""
+    return ArgumentError(f"unknown {kind} {name!r}", f"{guess}known: {', '.join(known)}")

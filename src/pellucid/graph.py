@@ -1,0 +1,525 @@
+"""The graph: immutable nodes, equal ones shared.  It knows nothing about any particular op.
+
+    Op    one known operation: its NumPy text, shape and dtype rule, derivative and formula
+    Node  an op applied to nodes, or a leaf: constant | value | input
+    build(op, args, attrs)  the node, made once       order(outputs)  nodes below, arguments first
+    evaluate(outputs)       their arrays              OPS, FUNCTIONS  what is known, by name
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from pellucid import dims, text
+from pellucid.dims import Dim, Shape
+from pellucid.errors import PACKAGE, ArgumentError, ShapeError, TraceError
+
+Attrs = tuple[tuple[str, Any], ...]
+Array = np.ndarray[Any, np.dtype[Any]]
+Kind = Literal["map", "reduce", "contract", "view", "gather", "scatter", "dim", "opaque"]
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation, written once: what it computes, how it looks, how it differentiates."""
+
+    name: str
+    signature: str  # operands, then settings with their defaults: "x, axis=None, keepdims=False"
+    numpy: str  # the forward in those names: an expression, or a whole `def` where one is needed
+    formula: str  # LaTeX, operands as $x
+    says: str
+    kind: Kind
+    shape: Callable[..., Shape]
+    dtype: Callable[..., np.dtype[Any]]
+    vjp: Any = None  # per operand (g, y, *args, **attrs) -> node | None; or one for all of them
+    level: int = 9  # how tightly the formula binds: sum 1, product 2, power 3, closed 9
+    same_as: Callable[..., Any] | None = None  # the same value spelled with smaller ops
+    commutes: bool = False
+    masks: bool = False  # chooses by its first operand, and hides what it does not choose
+    internal: bool = False  # made by other functions only, not offered by name
+    domain: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)  # per operand, where tests sample
+    monoid: tuple[float, str] | None = None  # a reduction's identity and combining op
+    torch: str = ""  # the same in PyTorch, for conformance and export
+    onnx: str = ""
+    note: str = ""  # a second sentence for the reference: why it is computed this way, sources
+    examples: tuple[dict[str, Any], ...] = ({},)  # settings, and "shapes", that the tests try
+    operands: tuple[str, ...] = field(init=False)
+    settings: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = [part.strip() for part in self.signature.split(",")]
+        plain = tuple(p for p in parts if "=" not in p)
+        pairs = (p.split("=") for p in parts if "=" in p)
+        object.__setattr__(self, "operands", plain)
+        object.__setattr__(self, "settings", {k: text.parsed(v) for k, v in pairs})
+
+    @property
+    def is_helper(self) -> bool:
+        """Whether printed programs define it as a function of its own."""
+        return self.numpy.startswith("def ")
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({self.signature})>"
+
+    def domain_of(self, k: int) -> tuple[float, float]:
+        return self.domain[min(k, len(self.domain) - 1)]
+
+
+OPS: dict[str, Op] = {}
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # public functions by name, NumPy's aliases included
+
+
+def _binary(name: str) -> Callable[[Any, Any], Any]:
+    return lambda self, other: FUNCTIONS[name](self, other)
+
+
+def _reflected(name: str) -> Callable[[Any, Any], Any]:
+    return lambda self, other: FUNCTIONS[name](other, self)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    return lambda self, *args, **settings: FUNCTIONS[name](self, *args, **settings)
+
+
+class Node:
+    """An op applied to nodes, or a leaf.  Immutable; equal op nodes are one node."""
+
+    __slots__ = (
+        "__weakref__", "_value", "args", "attrs", "data", "dtype", "line", "name", "op", "shape",
+        "symbolic", "weak",
+    )  # fmt: skip
+    op: Op | None
+    args: tuple[Node, ...]
+    attrs: Attrs
+    shape: Shape
+    dtype: np.dtype[Any]
+    weak: bool  # a Python number, whose dtype yields to that of arrays
+    symbolic: bool  # no data below it: a value needs a feed
+    name: str
+    data: Any
+    line: tuple[str, int] | None
+
+    def __init__(self, op: Op | None, args: tuple[Node, ...], attrs: Attrs, **facts: Any) -> None:
+        put = object.__setattr__
+        put(self, "op", op)
+        put(self, "args", args)
+        put(self, "attrs", attrs)
+        put(self, "shape", facts["shape"])
+        put(self, "dtype", facts["dtype"])
+        put(self, "weak", facts.get("weak", False))
+        put(self, "symbolic", facts["symbolic"])
+        put(self, "name", facts.get("name", ""))
+        put(self, "data", facts.get("data"))
+        put(self, "line", _user_line())
+        put(self, "_value", None)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise AttributeError("a node never changes; build a new one from it")
+
+    @property
+    def value(self) -> Array:
+        """The node's array, computed when first asked for and read-only."""
+        if self._value is None:
+            array = np.asarray(evaluate([self])[0])
+            if array.flags.writeable:
+                array = array.view()
+                array.flags.writeable = False
+            object.__setattr__(self, "_value", array)
+        kept: Array = self._value
+        return kept
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> dims.Size:
+        return dims.product(self.shape)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The op's settings at this node, such as {"axis": 1}."""
+        return dict(self.attrs)
+
+    @property
+    def where(self) -> str:
+        """The line of the reader's code that built this node."""
+        return f"{self.line[0]}:{self.line[1]}" if self.line else ""
+
+    @property
+    def is_constant(self) -> bool:
+        return self.op is None and not self.name and not self.symbolic
+
+    def __repr__(self) -> str:
+        kind = self.op.name if self.op else ("constant" if self.is_constant else "leaf")
+        label = f" {self.name}" if self.name else ""
+        short = self.data if self.is_constant and self.ndim == 0 else ""
+        return f"<{kind}{label} {short}{dims.show(self.shape)} {self.dtype}>"
+
+    def _decided(self, asked: str) -> Array:
+        if self.symbolic:
+            raise TraceError(
+                f"Python asked for {asked} of {self!r}, which has no data yet",
+                "choose between arrays with pc.where(condition, a, b), or trace with data: "
+                "pc.grad(function)(array)",
+            )
+        if self.size != 1:
+            raise TraceError(
+                f"Python asked for {asked} of {self!r}, which has {self.size} elements",
+                "reduce it first (pc.sum, pc.max, np.all), or read node.value",
+            )
+        return self.value
+
+    def __bool__(self) -> bool:
+        return bool(self._decided("the truth"))
+
+    def __float__(self) -> float:
+        return float(self._decided("the number").item())
+
+    def __int__(self) -> int:
+        return int(self._decided("the integer").item())
+
+    def __index__(self) -> int:
+        return self._decided("the index").item().__index__()  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TraceError(f"{self!r} has no length: it is a single number")
+        if isinstance(self.shape[0], Dim):
+            raise TraceError(f"len of {self!r}: the batch size is not known", "use node.shape[0]")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Node]:
+        return (self[k] for k in range(len(self)))
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise TraceError(
+            f"np.asarray of {self!r} would cut it out of the graph",
+            "read node.value for its array; join nodes with pc.stack or pc.concatenate",
+        )
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **settings: Any) -> Any:
+        return FUNCTIONS["__ufunc__"](ufunc, method, *inputs, **settings)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, settings: Any) -> Any:
+        return FUNCTIONS["__function__"](function, args, settings)
+
+    __hash__ = object.__hash__
+    __add__, __radd__ = _binary("add"), _reflected("add")
+    __sub__, __rsub__ = _binary("subtract"), _reflected("subtract")
+    __mul__, __rmul__ = _binary("multiply"), _reflected("multiply")
+    __truediv__, __rtruediv__ = _binary("divide"), _reflected("divide")
+    __floordiv__, __rfloordiv__ = _binary("floor_divide"), _reflected("floor_divide")
+    __mod__, __rmod__ = _binary("mod"), _reflected("mod")
+    __pow__, __rpow__ = _binary("power"), _reflected("power")
+    __matmul__, __rmatmul__ = _binary("matmul"), _reflected("matmul")
+    __lt__, __le__ = _binary("less"), _binary("less_equal")
+    __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
+    __eq__, __ne__ = _binary("equal"), _binary("not_equal")
+    __and__, __rand__ = _binary("logical_and"), _reflected("logical_and")
+    __or__, __ror__ = _binary("logical_or"), _reflected("logical_or")
+    __neg__, __pos__, __abs__ = _method("negative"), _method("positive"), _method("absolute")
+    __invert__, __getitem__ = _method("logical_not"), _binary("getitem")
+    sum, mean, max, min = _method("sum"), _method("mean"), _method("max"), _method("min")
+    prod, var, std, ptp = _method("prod"), _method("var"), _method("std"), _method("ptp")
+    cumsum, cumprod, dot, clip = (_method(n) for n in ("cumsum", "cumprod", "dot", "clip"))
+    argmax, argmin, argsort = _method("argmax"), _method("argmin"), _method("argsort")
+    all, any, round, trace = _method("all"), _method("any"), _method("round"), _method("trace")
+    ravel, flatten, squeeze = _method("ravel"), _method("ravel"), _method("squeeze")
+    swapaxes, astype, take = _method("swapaxes"), _method("astype"), _method("take")
+    repeat, diagonal = _method("repeat"), _method("diagonal")
+
+    @property
+    def T(self) -> Node:
+        """The transpose: every axis in reverse order."""
+        node: Node = FUNCTIONS["transpose"](self)
+        return node
+
+    def reshape(self, *shape: Any) -> Node:
+        node: Node = FUNCTIONS["reshape"](self, _one_tuple(shape))
+        return node
+
+    def transpose(self, *axes: Any) -> Node:
+        node: Node = FUNCTIONS["transpose"](self, _one_tuple(axes) or None)
+        return node
+
+
+def _one_tuple(parts: tuple[Any, ...]) -> Any:
+    """NumPy's methods take x.reshape(2, 3) and x.reshape((2, 3)) alike."""
+    return parts[0] if len(parts) == 1 and not isinstance(parts[0], int) else parts
+
+
+_table: WeakValueDictionary[Any, Node] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def _user_line() -> tuple[str, int] | None:
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename.startswith(PACKAGE):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _shared(key: Any, make: Callable[[], Node]) -> Node:
+    """Return the node of this key, made if there is none."""
+    node = _table.get(key)
+    if node is None:
+        new = make()
+        with _lock:
+            node = _table.setdefault(key, new)
+    return node
+
+
+def exact(value: Any) -> Any:
+    """Return a key equal only for exactly equal settings: -0.0 is not 0.0, True is not 1."""
+    if isinstance(value, (tuple, list)):
+        return tuple(exact(v) for v in value)
+    if isinstance(value, slice):
+        return ("slice", exact((value.start, value.stop, value.step)))
+    if isinstance(value, (bool, int, float, str, type(None))):
+        return (type(value), repr(value))
+    return value
+
+
+def constant(value: Any) -> Node:
+    """Return the leaf of a fixed number or array; equal scalars are one node."""
+    if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
+        facts = {"shape": (), "dtype": np.dtype(type(value)), "weak": True}
+        key = ("number", type(value), repr(value))
+        return _shared(key, lambda: Node(None, (), (), data=value, symbolic=False, **facts))
+    array = numeric(value, "this constant")
+    facts = {"shape": array.shape, "dtype": array.dtype, "data": array, "symbolic": False}
+    if array.ndim:
+        return Node(None, (), (), **facts)
+    key = ("scalar", array.dtype.str, array.tobytes())
+    return _shared(key, lambda: Node(None, (), (), **facts))
+
+
+def value(array: Any, name: str = "value") -> Node:
+    """Make a leaf that carries data: the graph built on it can be read at once.
+
+    Args: `array`, a number or anything NumPy makes a real array of (copied); `name`, for printing.
+    Raises: DtypeError for strings, objects and complex numbers.
+
+    >>> x = value(2.0, "x")
+    >>> (x * x).value
+    array(4.)
+    """
+    data = numeric(array, name)
+    check_name(name)
+    facts = {"shape": data.shape, "dtype": data.dtype, "data": data}
+    return Node(None, (), (), name=name, symbolic=False, **facts)
+
+
+def symbolic(name: str, shape: Shape, dtype: Any = np.float64) -> Node:
+    """Make a leaf without data, whose shape may hold the symbolic batch size."""
+    check_name(name)
+    return Node(None, (), (), name=name, shape=shape, dtype=np.dtype(dtype), symbolic=True)
+
+
+def numeric(value: Any, name: str) -> Array:
+    """Return a read-only copy of a real array, or say why it cannot be used."""
+    from pellucid.errors import DtypeError
+
+    if isinstance(value, Node):
+        raise DtypeError(f"{name} is already a node", "use it as it is, or its .value")
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise DtypeError(f"{name} is not a regular array: {error}", "make all rows equally long")
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"{name} holds {array.dtype}, which is not a real number",
+            "convert it to numbers first, for example with array.astype(float)",
+        )
+    array.flags.writeable = False
+    return array
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that could not stand in printed Python."""
+    import builtins
+    import keyword
+
+    taken = keyword.iskeyword(name) or hasattr(builtins, name) or name in ("np", "n")
+    if not isinstance(name, str) or not name.isidentifier() or taken:
+        raise ArgumentError(
+            f"{name!r} cannot be a name in printed code", 'use a plain word such as "x" or "W1"'
+        )
+
+
+def lift(x: Any) -> Node:
+    """Return `x` as a node: a number or array becomes a constant, a dimension an op on sizes."""
+    if isinstance(x, Node):
+        return x
+    if isinstance(x, Dim):
+        return build(OPS["dim"], (), (("size", x),))
+    return constant(x)
+
+
+def build(op: Op, args: tuple[Node, ...], attrs: Attrs = ()) -> Node:
+    """Return the node of this op on these arguments; equal calls give the same node."""
+    key = (op, tuple(map(id, args)), exact(tuple(v for _, v in attrs)))
+    return _shared(key, lambda: _made(op, args, attrs))
+
+
+def _made(op: Op, args: tuple[Node, ...], attrs: Attrs) -> Node:
+    weak = op.kind in ("map", "dim") and "dtype" not in op.settings and all(a.weak for a in args)
+    if weak and args and not any(a.op for a in args):
+        return constant(_as_python(compiled(op, attrs, len(args))(*[a.data for a in args])))
+    if any(a.shape is None for a in args):  # inside a rule's pattern nothing has a shape
+        facts: dict[str, Any] = {"shape": None, "dtype": None}
+    else:
+        settings = dict(attrs)
+        facts = {"shape": op.shape(*[a.shape for a in args], **settings)}
+        facts["dtype"] = op.dtype(*[a.data if a.is_constant and a.weak else a.dtype for a in args], **settings)
+    # a size is known only when data come, even where nothing else is symbolic
+    open_ended = op.kind == "dim" or any(a.symbolic for a in args)
+    return Node(op, args, attrs, weak=weak, symbolic=open_ended, **facts)
+
+
+def _as_python(result: Any) -> Any:
+    return result.item() if isinstance(result, (np.generic, np.ndarray)) else result
+
+
+def order(outputs: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
+    """Return every node that the outputs are made from, arguments before their readers."""
+    done: dict[Node, None] = {}
+    closed = set(stop)
+    stack = [(node, False) for node in reversed(list(outputs))]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if ready or node in closed or not node.args:
+            done[node] = None
+        else:
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.args))
+    return list(done)
+
+
+_compiled: dict[Any, Callable[..., Any]] = {}
+
+
+def compiled(op: Op, attrs: Attrs, count: int) -> Callable[..., Any]:
+    """Return the op's NumPy text as a function of its operands."""
+    if op.is_helper:
+        return _with_settings(scope([op.name])[op.name], attrs)
+    if not op.operands or not op.operands[-1].startswith("*"):
+        found = _compiled.get(op)
+        if found is None:
+            tree, free = text.parsed(op.numpy), ", ".join((*op.operands, *op.settings))
+            found = _compiled[op] = eval(f"lambda {free}: {op.numpy}", scope(text.names(tree)))
+        return _with_settings(found, attrs)
+    return _variadic(op, attrs, count)
+
+
+def _with_settings(function: Callable[..., Any], attrs: Attrs) -> Callable[..., Any]:
+    return (lambda *args: function(*args, **dict(attrs))) if attrs else function
+
+
+def _variadic(op: Op, attrs: Attrs, count: int) -> Callable[..., Any]:
+    key = (op, count, exact(tuple(v for _, v in attrs)))
+    found = _compiled.get(key)
+    if found is None:
+        free = [f"x{k}" for k in range(count)]
+        tree = expression(op, attrs, [text.name(x) for x in free])
+        code = f"lambda {', '.join(free)}: {text.unparse(tree)}"
+        found = eval(code, scope(text.names(tree)))
+        if len(_compiled) < 10_000:
+            _compiled[key] = found
+    return found
+
+
+def expression(op: Op, attrs: Attrs, args: Sequence[Any]) -> Any:
+    """Return the op's NumPy text as a tree, its operands and settings in place."""
+    settings = {key: text.literal(v) for key, v in attrs}
+    fixed = len(op.operands) - any(o.startswith("*") for o in op.operands)
+    parts: dict[str, Any] = dict(zip(op.operands[:fixed], args, strict=False))
+    if fixed < len(op.operands):
+        parts[op.operands[-1][1:]] = list(args[fixed:])
+    source = op.numpy
+    if op.is_helper:
+        keys = "".join(f", {k}={k}" for k in settings)
+        source = f"{op.name}({', '.join(op.operands)}{keys})"
+    # settings first: an index setting speaks of its operands as `indices[0]`
+    return text.fill(text.fill(text.parsed(source), settings), parts)
+
+
+HELPERS: dict[str, str] = {}  # functions that printed programs define for themselves, by name
+_scope: dict[str, Any] = {"np": np}
+
+
+def helpers_of(names: Iterable[str]) -> list[str]:
+    """Return the helpers that these names need, in the order to define them."""
+    found: dict[str, None] = {}
+    for name in names:
+        if name in HELPERS and name not in found:
+            inner = [word for word in text.words(HELPERS[name]) if word != name]
+            found |= dict.fromkeys([*helpers_of(inner), name])
+    return list(found)
+
+
+def scope(names: Iterable[str]) -> dict[str, Any]:
+    """Return a namespace in which printed expressions with these names run."""
+    for name in helpers_of(names):
+        if name not in _scope:
+            exec(HELPERS[name], _scope)
+    return _scope
+
+
+def evaluate(
+    outputs: Sequence[Node],
+    feed: Mapping[Node, Any] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> list[Any]:
+    """Return the arrays of `outputs`; `feed` gives those of symbolic leaves, `sizes` the batch."""
+    values: dict[Node, Any] = dict(feed or {})
+    nodes = [node for node in order(outputs, stop=values) if node not in values]
+    readers = Counter(a for node in nodes for a in node.args)
+    readers.update(outputs)
+    with np.errstate(all="ignore"):
+        for node in nodes:
+            kept = None if feed else node._value  # what was read before, unless leaves are replaced
+            values[node] = _computed(node, values, sizes or {}) if kept is None else kept
+            for a in node.args:
+                readers[a] -= 1
+                if not readers[a]:
+                    del values[a]
+    return [values[node] for node in outputs]
+
+
+def _computed(node: Node, values: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
+    if node.op is None:
+        if node.symbolic:
+            raise TraceError(f"{node!r} has no data", "feed it an array, or make it pc.value(…)")
+        return node.data
+    attrs = node.attrs
+    if sizes:
+        attrs = tuple((key, _sized(v, sizes)) for key, v in attrs)
+    elif node.op.kind == "dim":
+        raise TraceError(f"the size {attrs[0][1]} is not known yet", "evaluate with data")
+    result = compiled(node.op, attrs, len(node.args))(*[values[a] for a in node.args])
+    return _as_python(result) if node.weak else result
+
+
+def _sized(value: Any, sizes: Mapping[str, int]) -> Any:
+    if isinstance(value, Dim):
+        return value.at(sizes)
+    return tuple(_sized(v, sizes) for v in value) if isinstance(value, tuple) else value
+
+
+def mismatch(what: str, *shapes: Shape, hint: str = "") -> ShapeError:
+    """Return the error for shapes that do not fit together."""
+    return ShapeError(f"{what}: {' and '.join(map(dims.show, shapes))}", hint)

@@ -1,0 +1,303 @@
+"""NumPy's conveniences, one short formula each in terms of the ops: join, split, pad, roll, sort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, ShapeError
+from pellucid.graph import Node, lift
+from pellucid.ops.arithmetic import minimum, where
+from pellucid.ops.core import Array, Axis, axes_of, public
+from pellucid.ops.reduce import argsort, mean, sum
+from pellucid.ops.shape import (
+    astype,
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    getitem,
+    moveaxis,
+    ravel,
+    reshape,
+    take,
+    take_along_axis,
+)
+
+Arrays = Sequence[Any]
+
+
+# -- split and join ----------------------------------------------------------------------------
+
+
+def _along(x: Node, axis: int, part: Any) -> Node:
+    """Index one axis, all of the others."""
+    return getitem(x, (*(slice(None),) * (axis % x.ndim), part))  # type: ignore[no-any-return]
+
+
+@public
+def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> Any:
+    """Cut along an axis, at the given positions or into so many parts as equal as can be."""
+    if np.ndim(indices_or_sections):
+        edges = [0, *(int(k) for k in indices_or_sections), x.shape[axis]]
+    else:
+        size, rest = divmod(x.shape[axis], int(indices_or_sections))
+        edges = [0]
+        for k in range(int(indices_or_sections)):
+            edges.append(edges[-1] + size + (k < rest))
+    pairs = zip(edges[:-1], edges[1:], strict=True)
+    return [_along(x, axis, slice(start, stop)) for start, stop in pairs]
+
+
+@public
+def split(x: Array, indices_or_sections: Any, axis: int = 0) -> Any:
+    """Cut along an axis, at the given positions or into so many equal parts."""
+    if not np.ndim(indices_or_sections) and x.shape[axis] % indices_or_sections:
+        raise ShapeError(
+            f"split into {indices_or_sections} equal parts of an axis of {x.shape[axis]}",
+            "array_split cuts into parts as equal as can be",
+        )
+    return array_split(x, indices_or_sections, axis)
+
+
+@public
+def hsplit(x: Array, indices_or_sections: Any) -> Any:
+    """Cut along the second axis (the only one of a vector)."""
+    return split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
+
+
+@public
+def vsplit(x: Array, indices_or_sections: Any) -> Any:
+    """Cut along the first axis."""
+    return split(x, indices_or_sections, 0)
+
+
+@public
+def atleast_1d(x: Array) -> Any:
+    """Return a number as an array of one."""
+    return x if x.ndim else reshape(x, (1,))
+
+
+@public
+def atleast_2d(x: Array) -> Any:
+    """Return a vector as a matrix of one row."""
+    return x if x.ndim > 1 else reshape(x, (1, x.size))
+
+
+@public
+def atleast_3d(x: Array) -> Any:
+    """Return a matrix as a stack of columns, (m, n, 1); a vector as (1, n, 1)."""
+    return expand_dims(x, -1) if x.ndim == 2 else x if x.ndim > 2 else reshape(x, (1, x.size, 1))
+
+
+@public(numpy="row_stack")
+def vstack(xs: Arrays) -> Any:
+    """Join below one another; vectors are rows."""
+    return concatenate([atleast_2d(x) for x in xs], 0)
+
+
+@public
+def hstack(xs: Arrays) -> Any:
+    """Join side by side; vectors end to end."""
+    xs = [atleast_1d(x) for x in xs]
+    return concatenate(xs, 0 if xs[0].ndim == 1 else 1)
+
+
+@public
+def dstack(xs: Arrays) -> Any:
+    """Join along the third axis."""
+    return concatenate([atleast_3d(x) for x in xs], 2)
+
+
+@public
+def column_stack(xs: Arrays) -> Any:
+    """Join side by side; vectors are columns."""
+    return concatenate([x if x.ndim > 1 else reshape(x, (x.size, 1)) for x in xs], 1)
+
+
+@public
+def append(x: Array, more: Array, axis: int | None = None) -> Any:
+    """Join two arrays along an axis; flat, where none is given."""
+    return concatenate([x, more], axis)
+
+
+# -- copy, move, pad ---------------------------------------------------------------------------
+
+
+@public
+def repeat(x: Array, repeats: Any, axis: int | None = None) -> Any:
+    """Repeat every element, so many times or as often as is said for each."""
+    if axis is None:
+        x, axis = ravel(x), 0
+    return take(x, np.repeat(np.arange(x.shape[axis]), repeats), axis)
+
+
+@public
+def tile(x: Array, reps: Any) -> Any:
+    """Repeat the whole array, so many times along each axis."""
+    times = tuple(np.atleast_1d(reps))
+    rank = max(x.ndim, len(times))
+    times = (1,) * (rank - len(times)) + tuple(int(t) for t in times)
+    x = reshape(x, (*(1,) * (rank - x.ndim), *x.shape))
+    parts = [size for t, s in zip(times, x.shape, strict=True) for size in (t, s)]
+    wide = broadcast_to(expand_dims(x, range(0, 2 * rank, 2)), parts)
+    return reshape(wide, tuple(t * s for t, s in zip(times, x.shape, strict=True)))
+
+
+@public
+def roll(x: Array, shift: Any, axis: Any = None) -> Any:
+    """Move everything along by `shift`; what leaves at the end comes in at the start."""
+    if axis is None:
+        return reshape(roll(ravel(x), shift, 0), x.shape)
+    for by, a in zip(*np.broadcast_arrays(np.atleast_1d(shift), np.atleast_1d(axis)), strict=True):
+        size, a = x.shape[a], int(a)
+        by = int(by) % size if size else 0
+        if by:
+            x = concatenate([_along(x, a, slice(size - by, size)), _along(x, a, slice(size - by))], a)
+    return x
+
+
+@public
+def flipud(x: Array) -> Any:
+    """Reverse the rows."""
+    return getitem(x, slice(None, None, -1))
+
+
+@public
+def fliplr(x: Array) -> Any:
+    """Reverse the columns."""
+    return getitem(x, (slice(None), slice(None, None, -1)))
+
+
+@public
+def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
+    """Turn by 90 degrees, k times, from the first axis towards the second."""
+    first, second = axes
+    for _ in range(k % 4):
+        order = list(range(x.ndim))
+        order[first], order[second] = order[second], order[first]
+        x = _along(x.transpose(order), first, slice(None, None, -1))
+    return x
+
+
+@public
+def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Any:
+    """Put a margin around: a constant, or values of x as `np.pad` picks them (edge, reflect, wrap)."""
+    widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim, 2))
+    for axis, (before, after) in enumerate(widths):
+        size = x.shape[axis]
+        if mode == "constant":
+            x = concatenate([*_margin(x, axis, before, constant_values), x,
+                             *_margin(x, axis, after, constant_values)], axis)  # fmt: skip
+        elif mode in ("edge", "reflect", "symmetric", "wrap"):
+            x = take(x, np.pad(np.arange(size), (before, after), mode), axis)  # type: ignore[call-overload]
+        else:
+            raise ArgumentError(f"pad mode {mode!r}", "constant, edge, reflect, symmetric or wrap")
+    return x
+
+
+def _margin(x: Node, axis: int, width: int, value: float) -> list[Node]:
+    shape = (*x.shape[:axis], int(width), *x.shape[axis + 1 :])
+    return [broadcast_to(lift(np.asarray(value, x.dtype)), shape)] if width else []
+
+
+# -- order and differences ---------------------------------------------------------------------
+
+
+@public
+def sort(x: Array, axis: int | None = -1) -> Any:
+    """Put the values along an axis in rising order; the slope follows each value to its place."""
+    if axis is None:
+        x, axis = ravel(x), 0
+    return take_along_axis(x, argsort(x, axis), axis)
+
+
+@public
+def median(x: Array, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Return the middle value, or the mean of the two in the middle."""
+    rows = ravel(x) if axis is None else moveaxis(x, axis, -1)
+    size = rows.shape[-1]
+    middle = mean(sort(rows)[..., (size - 1) // 2 : size // 2 + 1], -1)
+    return expand_dims(middle, axes_of(axis, x.ndim)) if keepdims else middle
+
+
+@public
+def diff(x: Array, n: int = 1, axis: int = -1) -> Any:
+    """Subtract from each value the one before it; n times."""
+    for _ in range(n):
+        x = _along(x, axis, slice(1, None)) - _along(x, axis, slice(None, -1))
+    return x
+
+
+@public
+def count_nonzero(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Count the values that are not 0."""
+    return sum(x != 0, axis, keepdims)
+
+
+# -- constants of a shape, and repairs ---------------------------------------------------------
+
+
+@public
+def full_like(x: Array, fill_value: Array, dtype: Any = None) -> Any:
+    """Return one value in the shape and dtype of x."""
+    return broadcast_to(astype(fill_value, np.dtype(dtype or x.dtype)), x.shape)
+
+
+@public
+def zeros_like(x: Array, dtype: Any = None) -> Any:
+    """Return zeros in the shape and dtype of x."""
+    return full_like(x, lift(0), dtype)
+
+
+@public(numpy="empty_like")
+def ones_like(x: Array, dtype: Any = None) -> Any:
+    """Return ones in the shape and dtype of x."""
+    return full_like(x, lift(1), dtype)
+
+
+@public
+def nan_to_num(
+    x: Array, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Any:
+    """Replace NaN by 0 and infinities by the largest numbers; their slope is 0."""
+    top = float(np.finfo(x.dtype).max)
+    high, low = top if posinf is None else posinf, -top if neginf is None else neginf
+    infinite = where(x > 0, high, low)
+    return where(x != x, nan, where(np.abs(x) == np.inf, infinite, x))
+
+
+@public
+def isclose(x: Array, y: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
+    """Say whether two values agree to a tolerance."""
+    return np.abs(x - y) <= atol + rtol * np.abs(y)
+
+
+@public
+def one_hot(labels: Array, classes: int, dtype: Any = np.float64) -> Any:
+    """Write integer labels as rows of 0 with a 1 at the label: (n,) -> (n, classes)."""
+    return astype(expand_dims(labels, -1) == np.arange(classes), np.dtype(dtype))
+
+
+@public
+def average(x: Array, axis: Axis = None, weights: Array = None, keepdims: bool = False) -> Any:
+    """Return the mean, or the weighted mean Σ w x / Σ w."""
+    if weights is None:
+        return mean(x, axis, keepdims)
+    weights = broadcast_to(weights, x.shape) if weights.ndim == x.ndim else weights
+    if weights.ndim != x.ndim:
+        raise ShapeError("average: the weights need the shape of x")
+    return sum(weights * x, axis, keepdims) / sum(weights, axis, keepdims)
+
+
+@public
+def linspace(start: Array, stop: Array, num: int = 50) -> Any:
+    """Return `num` evenly spaced values from start to stop, both included."""
+    return start + (stop - start) * (np.arange(num) / max(num - 1, 1))
+
+
+@public
+def fmin(x: Array, y: Array) -> Any:
+    """Return the smaller of two, the number where one is NaN."""
+    return where(x != x, y, where(y != y, x, minimum(x, y)))

@@ -1,0 +1,294 @@
+"""How an op is written down: `op(...)` for an entry, `public` for a composite of entries."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from typing import Any
+
+import numpy as np
+
+from pellucid import dims
+from pellucid.dims import Shape, Size
+from pellucid.errors import ArgumentError, ShapeError
+from pellucid.graph import FUNCTIONS, HELPERS, OPS, Array, Attrs, Kind, Node, Op, build, lift, mismatch
+
+Function = Callable[..., Any]
+Dtype = np.dtype[Any]
+Axis = int | Sequence[int] | None
+
+
+# -- shape rules -------------------------------------------------------------------------------
+
+
+def same(x: Shape, *_: Shape, **__: Any) -> Shape:
+    """Elementwise in one operand."""
+    return x
+
+
+def broadcast(*shapes: Shape, **_: Any) -> Shape:
+    """NumPy's broadcasting: align at the right, a 1 stretches."""
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(s)) + s for s in shapes]
+    return tuple(_stretched(sizes, shapes) for sizes in zip(*padded, strict=True))
+
+
+def _stretched(sizes: tuple[Size, ...], shapes: Sequence[Shape]) -> Size:
+    wide = [s for s in sizes if s != 1]
+    if any(s != wide[0] for s in wide):
+        raise mismatch(
+            "these shapes do not broadcast", *shapes, hint="transpose or reshape one of them"
+        )
+    return wide[0] if wide else 1
+
+
+def reduced(x: Shape, axis: Axis = None, keepdims: bool = False, **_: Any) -> Shape:
+    """The axes that are reduced go, or stay as 1."""
+    gone = axes_of(axis, len(x))
+    if keepdims:
+        return tuple(1 if k in gone else s for k, s in enumerate(x))
+    return tuple(s for k, s in enumerate(x) if k not in gone)
+
+
+def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Return the axes as sorted non-negative numbers; None is all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    wanted = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    for a in wanted:
+        if not -ndim <= a < ndim:
+            raise ShapeError(f"axis {a} does not exist in an array of {ndim} axes")
+    found = tuple(sorted(int(a) % ndim for a in wanted))
+    if len(set(found)) < len(found):
+        raise ShapeError(f"axis {axis} names the same axis twice")
+    return found
+
+
+def normal_axis(axis: Axis, ndim: int) -> Axis:
+    """Return one spelling for every way to say the same axes: None, 1 or (0, 1)."""
+    if axis is None:
+        return None
+    found = axes_of(axis, ndim)
+    if isinstance(axis, (int, np.integer)) or len(found) == 1:
+        return found[0]
+    return None if len(found) == ndim and ndim > 1 else found
+
+
+def count(x: Node, axis: Axis = None) -> Size:
+    """Return how many elements one reduced element is made from."""
+    return dims.product(tuple(x.shape[k] for k in axes_of(axis, x.ndim)))
+
+
+# -- dtype rules: what NumPy 2 would give -------------------------------------------------------
+
+
+def promote(*dtypes: Any, **_: Any) -> Dtype:
+    """The common dtype; a Python number yields to an array's."""
+    return np.result_type(*dtypes)
+
+
+def inexact(*dtypes: Any, **_: Any) -> Dtype:
+    """The common dtype, and a float where that is an integer (as `np.exp` has it)."""
+    return _inexact(np.result_type(*dtypes))
+
+
+@lru_cache(maxsize=None)
+def _inexact(dtype: Dtype) -> Dtype:
+    return dtype if dtype.kind == "f" else np.exp.resolve_dtypes((dtype, None))[1]
+
+
+def quotient(*dtypes: Any, **_: Any) -> Dtype:
+    """Integers divide to float64."""
+    common = np.result_type(*dtypes)
+    return common if common.kind == "f" else np.dtype(np.float64)
+
+
+def accumulated(x: Any, **_: Any) -> Dtype:
+    """Sums of booleans and small integers are counted in the platform's integer."""
+    x = np.result_type(x)
+    if x.kind in "bi":
+        return np.result_type(x, np.int_)
+    return np.result_type(x, np.uint) if x.kind == "u" else x
+
+
+def boolean(*_: Any, **__: Any) -> Dtype:
+    return np.dtype(bool)
+
+
+def integer(*_: Any, **__: Any) -> Dtype:
+    return np.dtype(np.intp)
+
+
+def first(x: Any, *_: Any, **__: Any) -> Dtype:
+    return np.result_type(x)
+
+
+def chosen(_: Any, *dtypes: Any, **__: Any) -> Dtype:
+    """The first operand only chooses."""
+    return np.result_type(*dtypes)
+
+
+def sized(**_: Any) -> Dtype:
+    return np.dtype(int)
+
+
+def cast(*_: Any, dtype: Any) -> Dtype:
+    return np.dtype(dtype)
+
+
+DTYPES: dict[str, Function] = {
+    f.__name__: f for f in (promote, inexact, quotient, accumulated, boolean, integer, first, chosen, sized, cast)
+}
+
+
+# -- entries -----------------------------------------------------------------------------------
+
+
+def op(
+    name: str,
+    signature: str,
+    *,
+    kind: Kind = "map",
+    shape: Function = broadcast,
+    dtype: str = "promote",
+    also: str = "",
+    **facts: Any,
+) -> Function:
+    """Enter an op; return the public function of nodes or arrays.  `also`: NumPy's other names."""
+    entry = Op(name, signature, kind=kind, shape=shape, dtype=DTYPES[dtype], **facts)
+    OPS[name] = entry
+    if entry.is_helper:
+        HELPERS[name] = entry.numpy
+    call = _caller(entry)
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = docstring(entry)
+    function: Any = public(call, numpy=also)
+    function.op = entry
+    return function  # type: ignore[no-any-return]
+
+
+def helper(text: str) -> None:
+    """Enter a function that the texts of ops use and that is no op itself."""
+    HELPERS[text[4 : text.index("(")]] = text
+
+
+def _caller(entry: Op) -> Function:
+    """Return a function with the entry's own signature that builds its node."""
+    keys = list(entry.settings)
+    heads = [o for o in entry.operands if o[0] != "*"]
+    rest = [o for o in entry.operands if o[0] == "*"]
+    defaults = [f"{k}=_settings[{k!r}]" for k in keys]
+    inside = f"[{', '.join(entry.operands)}], dict({', '.join(f'{k}={k}' for k in keys)})"
+    head = ", ".join([*heads, *rest, *defaults])
+    scope = {"_make": _make, "_entry": entry, "_settings": _defaults(entry)}
+    made: Function = eval(f"lambda {head}: _make(_entry, {inside})", scope)
+    made.__annotations__ = {o.lstrip("*"): "Array" for o in entry.operands}
+    return made
+
+
+def _defaults(entry: Op) -> dict[str, Any]:
+    import ast
+
+    return {k: eval(ast.unparse(v), {"np": np}) for k, v in entry.settings.items()}
+
+
+def _make(entry: Op, operands: Sequence[Any], settings: dict[str, Any]) -> Node:
+    args = tuple(map(lift, operands))
+    if "axis" in settings and args[0].shape is not None:
+        settings["axis"] = normal_axis(settings["axis"], args[0].ndim)
+    attrs: Attrs = tuple(settings.items())
+    return build(entry, args, attrs)
+
+
+def docstring(entry: Op) -> str:
+    operands = ", ".join(entry.operands)
+    lines = [f"{entry.says[0].upper()}{entry.says[1:]}.", "", f"    {entry.formula}".replace("$", "")]
+    lines += ["", f"Args: `{operands}`, nodes or arrays. Returns: a node if one of them is, else an array."]
+    return "\n".join([*lines, *(["", entry.note] if entry.note else [])])
+
+
+# -- public functions --------------------------------------------------------------------------
+
+
+def public(function: Function | None = None, *, numpy: str = "") -> Any:
+    """Make a function of nodes a function of nodes or arrays, and known by its name.
+
+    Parameters annotated `Array` (or `Arrays`, a sequence) are operands: numbers and arrays among
+    them become constants, and where none is a node the result is computed at once.
+    `numpy` gives further names under which NumPy knows the same function.
+    """
+    if function is None:
+        return lambda f: public(f, numpy=numpy)
+    kinds = {k: v for k, v in function.__annotations__.items() if str(v).startswith("Array")}
+    order = [p for p in inspect.signature(function).parameters.values()]
+    star = next((k for k, p in enumerate(order) if p.kind is p.VAR_POSITIONAL), None)
+
+    @wraps(function)
+    def call(*args: Any, **settings: Any) -> Any:
+        full, graph = list(args), False
+        for k, arg in enumerate(args):
+            spot = order[k if star is None else min(k, star)] if k < len(order) or star else None
+            if spot is not None and spot.name in kinds:
+                full[k] = _lifted(arg, kinds[spot.name])
+                graph = graph or _has_node(arg)
+        for name in settings.keys() & kinds.keys():
+            graph = graph or _has_node(settings[name])
+            settings[name] = _lifted(settings[name], kinds[name])
+        result = function(*full, **settings)
+        return result if graph else values(result)
+
+    for known in (function.__name__, *numpy.split()):
+        FUNCTIONS[known] = call
+    return call
+
+
+def _has_node(x: Any) -> bool:
+    return isinstance(x, Node) or (isinstance(x, (list, tuple)) and any(map(_has_node, x)))
+
+
+def _lifted(x: Any, kind: str) -> Any:
+    """Return an operand as a node; `Arrays` are a sequence of operands, not one."""
+    if x is None or isinstance(x, Node):
+        return x
+    if kind == "Arrays" and isinstance(x, (list, tuple)):
+        return [_lifted(v, "Array") for v in x]
+    return FUNCTIONS["stack"](x) if _has_node(x) else lift(x)
+
+
+def values(result: Any) -> Any:
+    """Return the arrays of nodes, in the shape they came in; a single number as NumPy has it."""
+    if isinstance(result, Node):
+        return writable(result)
+    if isinstance(result, (list, tuple)):
+        return type(result)(values(v) for v in result)
+    return result
+
+
+def writable(node: Node) -> Any:
+    """Return the node's array as the caller's own; a single number as a NumPy scalar."""
+    array: Array = node.value
+    return array[()] if array.ndim == 0 else array.copy()
+
+
+def require(condition: bool, what: str, hint: str = "") -> None:
+    if not condition:
+        raise ArgumentError(what, hint)
+
+
+def normal_shape(shape: Any, total: Size | None = None) -> Shape:
+    """Return a shape as a tuple, with its -1 worked out from the number of elements."""
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    sizes = tuple(s if isinstance(s, dims.Dim) else int(s) for s in sizes)
+    if -1 in sizes and total is not None:
+        rest = dims.product(tuple(s for s in sizes if s != -1))
+        sizes = tuple(_missing(total, rest, sizes) if s == -1 else s for s in sizes)
+    return sizes
+
+
+def _missing(total: Size, rest: Size, sizes: Shape) -> Size:
+    if sizes.count(-1) > 1 or rest == 0 or (isinstance(total, int) and isinstance(rest, int) and total % rest):
+        raise ShapeError(f"{total} elements cannot take the shape {dims.show(sizes)}")
+    return total // rest  # type: ignore[operator]
+
+

@@ -1,0 +1,239 @@
+"""Ops that fold an axis: sums, means, extremes, products, and the softmax family."""
+# fmt: off
+
+from __future__ import annotations
+
+from typing import Any
+
+from pellucid import dims
+from pellucid.dims import Dim
+from pellucid.errors import ShapeError
+from pellucid.graph import Node
+from pellucid.ops.arithmetic import sqrt, square, where
+from pellucid.ops.core import (
+    Array, Axis, axes_of, count, helper, op, public, reduced, same,
+)
+from pellucid.ops.elementwise import exp, log
+from pellucid.ops.shape import astype, broadcast_to, concatenate, expand_dims, flip, moveaxis, reshape
+
+AXES: tuple[dict[str, Any], ...] = ({}, {"axis": 0}, {"axis": 1, "keepdims": True}, {"axis": (0, 1)})
+
+
+def opened(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
+    """Return a reduced `g` with the reduced axes of `x` put back as 1."""
+    return g if keepdims or not x.ndim else expand_dims(g, axes_of(axis, x.ndim))
+
+
+def spread(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
+    """Return a reduced `g` copied to every element that it was reduced from."""
+    return broadcast_to(opened(g, x, axis, keepdims), x.shape)
+
+
+sum = op("sum", "x, axis=None, keepdims=False", numpy="np.sum(x, axis=axis, keepdims=keepdims)",
+    formula=r"\sum $x", level=1, kind="reduce", shape=reduced, dtype="accumulated", monoid=(0.0, "add"),
+    vjp=(lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims),),
+    says="adds up, over the given axes", torch="torch.sum(x, axis, keepdim=keepdims)",
+    onnx="ReduceSum", examples=AXES)
+
+mean = op("mean", "x, axis=None, keepdims=False", numpy="np.mean(x, axis=axis, keepdims=keepdims)",
+    formula=r"\operatorname{mean}($x)", kind="reduce", shape=reduced, dtype="quotient",
+    vjp=(lambda g, y, x, axis, keepdims: spread(g / count(x, axis), x, axis, keepdims),),
+    same_as=lambda x, axis, keepdims: sum(x, axis, keepdims) / count(x, axis),
+    says="the average, over the given axes", torch="torch.mean(x, axis, keepdim=keepdims)",
+    onnx="ReduceMean", examples=AXES, also="average")
+
+
+def _share_of_ties(g: Node, y: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
+    tied = astype(x == opened(y, x, axis, keepdims), x.dtype)
+    return opened(g, x, axis, keepdims) * (tied / sum(tied, axis, True))
+
+
+max = op("max", "x, axis=None, keepdims=False", numpy="np.max(x, axis=axis, keepdims=keepdims)",
+    formula=r"\max $x", level=2, kind="reduce", shape=reduced, monoid=(float("-inf"), "maximum"),
+    vjp=(_share_of_ties,),
+    says="the largest value; where several tie, they share the slope",
+    torch="torch.amax(x, axis, keepdim=keepdims)", onnx="ReduceMax", examples=AXES, also="amax")
+
+min = op("min", "x, axis=None, keepdims=False", numpy="np.min(x, axis=axis, keepdims=keepdims)",
+    formula=r"\min $x", level=2, kind="reduce", shape=reduced, monoid=(float("inf"), "minimum"),
+    vjp=(_share_of_ties,),
+    says="the smallest value; where several tie, they share the slope",
+    torch="torch.amin(x, axis, keepdim=keepdims)", onnx="ReduceMin", examples=AXES, also="amin")
+
+
+def others(x: Node) -> Node:
+    """Return, for each element of the last axis, the product of all the others.
+
+    By pairs, so that no element is divided out and a zero among them is no exception:
+    the others of a left one are its right partner times the others of their pair.
+    """
+    size = x.shape[-1]
+    if isinstance(size, Dim):
+        raise ShapeError(f"the slope of prod needs to know the axis length, which is {size}")
+    if size <= 1:
+        return 0 * x + 1.0
+    half = (size + 1) // 2
+    left, right = x[..., :half], x[..., half:]
+    if size % 2:
+        right = concatenate([right, 0 * left[..., :1] + 1.0], -1)
+    rest = others(left * right)
+    return concatenate([right * rest, (left * rest)[..., : size - half]], -1)
+
+
+def _prod_slope(g: Node, y: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
+    gone = axes_of(axis, x.ndim)
+    kept = tuple(k for k in range(x.ndim) if k not in gone)
+    rows = moveaxis(x, (*kept, *gone), tuple(range(x.ndim)))
+    flat = reshape(rows, (*(x.shape[k] for k in kept), dims.product(tuple(x.shape[k] for k in gone))))
+    back = moveaxis(reshape(others(flat), rows.shape), tuple(range(x.ndim)), (*kept, *gone))
+    return opened(g, x, axis, keepdims) * back
+
+
+prod = op("prod", "x, axis=None, keepdims=False", numpy="np.prod(x, axis=axis, keepdims=keepdims)",
+    formula=r"\prod $x", level=2, kind="reduce", shape=reduced, dtype="accumulated", monoid=(1.0, "multiply"),
+    vjp=(_prod_slope,),
+    says="multiplies up, over the given axes; the slope is right where a factor is 0, too",
+    torch="torch.prod(x)", examples=AXES)
+
+
+@public
+def var(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Average the squared distance from the mean: mean((x - mean(x))²); ddof=1 divides by n - 1."""
+    apart = square(x - mean(x, axis, True))
+    if not ddof:
+        return mean(apart, axis, keepdims)
+    return sum(apart, axis, keepdims) / (count(x, axis) - ddof)
+
+
+@public
+def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
+    """Take the root of the variance: the typical distance from the mean."""
+    return sqrt(var(x, axis, ddof, keepdims))
+
+
+@public
+def ptp(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the range: the largest value minus the smallest."""
+    return max(x, axis, keepdims) - min(x, axis, keepdims)
+
+
+# -- the softmax family ------------------------------------------------------------------------
+
+helper('''def shifted(x, axis):
+    """x minus its maximum, and the sum of exp of that over all entries but one maximum.
+
+    That one is exp(0) = 1: so the whole sum is 1 + rest, and log1p keeps a small rest's digits.
+    """
+    top = np.max(x, axis=axis, keepdims=True)
+    d = np.where(x == top, 0, x - top)
+    rest = np.sum(np.where(x == top, 0, np.exp(d)), axis=axis, keepdims=True)
+    return top, d, rest + (np.sum(x == top, axis=axis, keepdims=True, dtype=rest.dtype) - 1)
+''')
+
+logsumexp = op("logsumexp", "x, axis=None, keepdims=False", formula=r"\ln \sum e^{$x}", level=2,
+    numpy='''def logsumexp(x, axis=None, keepdims=False):
+    """log(sum(exp(x))), computed from the largest entry, so that exp never overflows."""
+    top, d, rest = shifted(x, axis)
+    value = top + np.log1p(rest)
+    return value if keepdims else np.squeeze(value, axis=axis)
+''',
+    kind="reduce", shape=reduced, dtype="inexact", monoid=(float("-inf"), "logaddexp"),
+    vjp=(lambda g, y, x, axis, keepdims: opened(g, x, axis, keepdims) * softmax(x, axis),),
+    same_as=lambda x, axis, keepdims: log(sum(exp(x), axis, keepdims)),
+    says="a smooth maximum: the logarithm of the sum of exponentials",
+    torch="torch.logsumexp(x, axis, keepdim=keepdims)", onnx="ReduceLogSumExp", examples=AXES)
+
+
+def _without_top(v: Node, s: Node, axis: Axis) -> Node:
+    """Sum `v` over the entries whose share `s` is not above a half (at most one is)."""
+    return sum(where(s > 0.5, 0, v), axis, True)
+
+
+def softmax_slope(g: Node, s: Node, axis: Axis) -> Node:
+    """Return s·(g - Σ g s).  At an entry near 1 that cancels, so there it is Σ over the others."""
+    plain = s * (g - sum(g * s, axis, True))
+    near_one = s * (g * _without_top(s, s, axis) - _without_top(g * s, s, axis))
+    return where(s > 0.5, near_one, plain)
+
+
+def log_softmax_slope(g: Node, s: Node, axis: Axis) -> Node:
+    """Return g - s·Σ g, and the same from the other entries where s is near 1 and that cancels."""
+    total = sum(g, axis, True)
+    near_one = total * _without_top(s, s, axis) - _without_top(g, s, axis)
+    return where(s > 0.5, near_one, g - s * total)
+
+
+softmax = op("softmax", "x, axis=-1", formula=r"\operatorname{softmax}($x)",
+    numpy='''def softmax(x, axis=None):
+    """exp(x) / sum(exp(x)), computed from the largest entry, so that exp never overflows."""
+    _, d, rest = shifted(x, axis)
+    return np.exp(d) / (1 + rest)
+''',
+    kind="reduce", shape=same, dtype="inexact",
+    vjp=(lambda g, y, x, axis: softmax_slope(g, y, axis),),
+    same_as=lambda x, axis: exp(x) / sum(exp(x), axis, True),
+    says="turns scores into shares that are positive and sum to 1 along the axis",
+    torch="torch.softmax(x, axis)", onnx="Softmax", examples=({}, {"axis": 0}))
+
+log_softmax = op("log_softmax", "x, axis=-1", formula=r"\ln \operatorname{softmax}($x)",
+    numpy='''def log_softmax(x, axis=None):
+    """log(softmax(x)): neither term is positive, so nothing cancels."""
+    _, d, rest = shifted(x, axis)
+    return d - np.log1p(rest)
+''',
+    kind="reduce", shape=same, dtype="inexact",
+    vjp=(lambda g, y, x, axis: log_softmax_slope(g, softmax(x, axis), axis),),
+    same_as=lambda x, axis: x - logsumexp(x, axis, True),
+    says="the logarithm of the softmax, finite where a share is too small to be written",
+    torch="torch.log_softmax(x, axis)", onnx="LogSoftmax", examples=({}, {"axis": 0}))
+
+# -- running and ordering ----------------------------------------------------------------------
+
+
+_cumsum = op("running_sum", "x, axis=-1", numpy="np.cumsum(x, axis=axis)", formula=r"\operatorname{cumsum}($x)",
+    kind="opaque", shape=same, dtype="accumulated", internal=True,
+    vjp=(lambda g, y, x, axis: flip(_cumsum(flip(g, axis), axis), axis),),
+    says="adds up all values so far, along the axis", torch="torch.cumsum(x, axis)", onnx="CumSum")
+
+
+@public(numpy="cumulative_sum")
+def cumsum(x: Array, axis: int | None = None) -> Any:
+    """Add up all values so far, along the axis (of the flat array, where none is given)."""
+    return _cumsum(reshape(x, -1), 0) if axis is None else _cumsum(x, axis)
+
+
+@public(numpy="cumulative_prod")
+def cumprod(x: Array, axis: int | None = None) -> Any:
+    """Multiply up all values so far, by doubling strides, so that slopes hold at zeros, too."""
+    if axis is None:
+        return cumprod(reshape(x, -1), 0)
+    rows, stride = moveaxis(x, axis, 0), 1
+    while stride < rows.shape[0]:
+        rows = concatenate([rows[:stride], rows[stride:] * rows[:-stride]], 0)
+        stride *= 2
+    return moveaxis(rows, 0, axis)
+
+
+def _position(name: str, says: str, text: str) -> Any:
+    return op(name, "x, axis=None", numpy=text, formula=rf"\operatorname{{{name}}}($x)", kind="opaque",
+        shape=reduced, dtype="integer", vjp=(None,), says=says, torch=f"torch.{name}(x, axis)",
+        examples=({"axis": 0}, {"axis": 1}))
+
+
+argmax = _position("argmax", "where the largest value stands", "np.argmax(x, axis=axis)")
+argmin = _position("argmin", "where the smallest value stands", "np.argmin(x, axis=axis)")
+
+argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')", kind="opaque",
+    formula=r"\operatorname{argsort}($x)", shape=same, dtype="integer", vjp=(None,),
+    says="the positions that put the values in rising order", torch="torch.argsort(x, axis, stable=True)",
+    examples=({}, {"axis": 0}))
+
+
+def _every(name: str, latex: str, says: str) -> Any:
+    return op(name, "x, axis=None, keepdims=False", numpy=f"np.{name}(x, axis=axis, keepdims=keepdims)",
+        formula=f"{latex} $x", level=0, kind="reduce", shape=reduced, dtype="boolean", vjp=(None,),
+        says=says, torch=f"torch.{name}(x)", examples=AXES)
+
+
+all = _every("all", r"\forall", "whether every value holds")
+any = _every("any", r"\exists", "whether at least one value holds")

@@ -1,0 +1,404 @@
+"""Ops that move values without computing: reshape, transpose, broadcast, join, index."""
+# fmt: off
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid import dims
+from pellucid.dims import Dim, Shape, Size
+from pellucid.errors import ShapeError, TraceError
+from pellucid.graph import Node, lift, mismatch
+from pellucid.ops.core import Array, axes_of, broadcast, helper, normal_shape, op, public
+
+Arrays = Sequence[Any]
+
+_dim = op("dim", "size=1", numpy="size", formula="$size", kind="dim", shape=lambda size: (), internal=True,
+    dtype="sized", says="a number of rows or columns that is known when data come")
+
+_cast = op("astype", "x, dtype=np.dtype(float)", numpy="x.astype(dtype)", formula="$x", kind="map", dtype="cast",
+    vjp=(lambda g, y, x, dtype: g,),  # `grad` gives every gradient the dtype of its operand
+    says="the same numbers in another precision", torch="x.to(dtype)", onnx="Cast",
+    examples=({"dtype": np.dtype(np.float32)},))
+
+
+@public
+def astype(x: Array, dtype: Any) -> Any:
+    """Return the same numbers in another precision."""
+    dtype = np.dtype(dtype)
+    if x.is_constant and not x.ndim:
+        return lift(np.asarray(x.data, dtype))
+    return x if x.dtype == dtype and not x.weak else _cast(x, dtype)
+
+
+identity = op("identity", "x, token=None", numpy="x", formula="$x", kind="view", internal=True,
+    vjp=(lambda g, y, x, token: g,),
+    says="the same value, as a place of its own: what is asked about here is not asked about there")
+
+label = op("label", "x, name=''", numpy="x", formula="$x", kind="view", internal=True,
+    vjp=(lambda g, y, x, name: g,), says="the same value under a name")
+
+stop_gradient = op("stop_gradient", "x", numpy="x", formula="$x", kind="view", vjp=(None,),
+    says="the same value, taken as fixed: no gradient flows back through it", torch="x.detach()")
+
+
+def _reshaped(x: Shape, shape: Shape) -> Shape:
+    if dims.product(x) != dims.product(shape):
+        raise mismatch("reshape keeps the number of elements", x, shape)
+    return shape
+
+
+_reshape = op("reshape", "x, shape=()", numpy="x.reshape(shape)", formula="$x", kind="view", shape=_reshaped,
+    vjp=(lambda g, y, x, shape: _reshape(g, x.shape),),
+    says="the same values in rows of another length", torch="x.reshape(shape)", onnx="Reshape",
+    examples=({"shape": (6,)}, {"shape": (1, 3, 2)}))
+
+
+@public
+def reshape(x: Array, shape: Any) -> Any:
+    """Return the same values in another shape; one size may be -1, to be worked out."""
+    shape = normal_shape(shape, x.size)
+    return x if shape == x.shape else _reshape(x, shape)
+
+
+def _transposed(x: Shape, axes: Any) -> Shape:
+    return x[::-1] if axes is None else tuple(x[k] for k in axes)
+
+
+def _inverse(axes: Any) -> Any:
+    return None if axes is None else tuple(int(k) for k in np.argsort(axes))
+
+
+_transpose = op("transpose", "x, axes=None", numpy="x.T", formula=r"{$x}^\top", level=3, kind="view", shape=_transposed,
+    vjp=(lambda g, y, x, axes: _transpose(g, _inverse(axes)),),
+    says="rows become columns", torch="x.permute(*reversed(range(x.ndim))) if axes is None else x.permute(axes)",
+    onnx="Transpose", examples=({},))
+
+_permute = op("permute", "x, axes=()", numpy="np.transpose(x, axes)", formula=r"{$x}^\top", level=3, kind="view",
+    shape=_transposed, vjp=(lambda g, y, x, axes: _permute(g, _inverse(axes)),), internal=True,
+    says="the axes in another order", torch="x.permute(axes)", onnx="Transpose", examples=({"axes": (1, 0)},))
+
+
+@public(numpy="permute_dims")
+def transpose(x: Array, axes: Any = None) -> Any:
+    """Return the array with its axes in another order; reversed, where none is given."""
+    order = tuple(range(x.ndim))
+    axes = order[::-1] if axes is None else tuple(int(a) % x.ndim for a in axes)
+    if tuple(sorted(axes)) != order:
+        raise ShapeError(f"axes {axes} are not an order of the {x.ndim} axes of {dims.show(x.shape)}")
+    if axes == order:
+        return x
+    return _transpose(x) if axes == order[::-1] else _permute(x, axes)
+
+
+@public
+def swapaxes(x: Array, axis1: int, axis2: int) -> Any:
+    """Return the array with two axes exchanged."""
+    order = list(range(x.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, order)
+
+
+@public
+def matrix_transpose(x: Array) -> Any:
+    """Exchange the last two axes: the transpose of every matrix in a stack."""
+    return swapaxes(x, -1, -2)
+
+
+@public
+def moveaxis(x: Array, source: Any, destination: Any) -> Any:
+    """Return the array with some axes moved to new places, the others in their old order."""
+    start, goal = ([int(a) % x.ndim for a in np.atleast_1d(p)] for p in (source, destination))
+    order = [k for k in range(x.ndim) if k not in start]
+    for place, axis in sorted(zip(goal, start, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
+def _stretched_to(x: Shape, shape: Shape) -> Shape:
+    if broadcast(x, shape) != shape:
+        raise mismatch("broadcast_to cannot stretch", x, shape)
+    return shape
+
+
+_broadcast = op("broadcast_to", "x, shape=()", numpy="np.broadcast_to(x, shape)", formula="$x", kind="view",
+    shape=_stretched_to, vjp=(lambda g, y, x, shape: g,),  # `grad` sums it down to the operand
+    says="copies along new or stretched axes, without memory", torch="torch.broadcast_to(x, shape)", onnx="Expand",
+    examples=({"shape": (4, 2, 3)}, {"shapes": [(2, 1)], "shape": (2, 3)}))
+
+
+@public
+def broadcast_to(x: Array, shape: Any) -> Any:
+    """Copy a small array along new or stretched axes, as arithmetic does unasked."""
+    shape = normal_shape(shape)
+    return x if x.shape == shape else _broadcast(x, shape)
+
+
+def _expanded(x: Shape, axis: Any) -> Shape:
+    gone = axes_of(axis, len(x) + (1 if isinstance(axis, int) else len(axis)))
+    sizes = iter(x)
+    return tuple(1 if k in gone else next(sizes) for k in range(len(x) + len(gone)))
+
+
+@public
+def expand_dims(x: Array, axis: Any) -> Any:
+    """Return the array with new axes of length 1 at the given places."""
+    return reshape(x, _expanded(x.shape, axis if isinstance(axis, int) else tuple(axis)))
+
+
+@public
+def squeeze(x: Array, axis: Any = None) -> Any:
+    """Return the array without axes of length 1 (all of them, or the given ones)."""
+    gone = [k for k, s in enumerate(x.shape) if s == 1] if axis is None else axes_of(axis, x.ndim)
+    if any(x.shape[k] != 1 for k in gone):
+        raise ShapeError(f"axis {axis} of {dims.show(x.shape)} is not of length 1")
+    return reshape(x, tuple(s for k, s in enumerate(x.shape) if k not in gone))
+
+
+@public
+def ravel(x: Array) -> Any:
+    """Return all values in one row."""
+    return reshape(x, (x.size,))
+
+
+# -- joining -----------------------------------------------------------------------------------
+
+
+def _joined(*shapes: Shape, axis: int) -> Shape:
+    head = shapes[0]
+    for s in shapes[1:]:
+        if len(s) != len(head) or any(a != b for k, (a, b) in enumerate(zip(s, head, strict=True)) if k != axis):
+            raise mismatch(f"concatenate along axis {axis} needs equal other axes", *shapes)
+    total: Size = 0
+    for s in shapes:
+        total = total + s[axis]
+    return (*head[:axis], total, *head[axis + 1 :])
+
+
+def _pieces(g: Node, y: Node, *xs: Node, axis: int) -> list[Node]:
+    parts, start = [], 0
+    for x in xs:
+        parts.append(g[(*(slice(None),) * axis, slice(start, start + x.shape[axis]))])
+        start = start + x.shape[axis]
+    return parts
+
+
+_concatenate = op("concatenate", "*xs, axis=0", numpy="np.concatenate([*xs], axis=axis)", formula=r"[$xs]", kind="opaque",
+    shape=_joined, vjp=_pieces, says="joins arrays along an axis", torch="torch.cat([*xs], axis)", onnx="Concat",
+    examples=({"shapes": [(2, 3), (4, 3)]}, {"shapes": [(2, 3), (2, 1)], "axis": 1}))
+
+
+@public(numpy="concat")
+def concatenate(xs: Arrays, axis: int | None = 0) -> Any:
+    """Join arrays along an axis they may differ in; flat, where the axis is None."""
+    xs = list(xs)
+    if axis is None:
+        xs, axis = [ravel(x) for x in xs], 0
+    if not xs or any(not x.ndim for x in xs):
+        raise ShapeError("concatenate joins arrays of at least one axis", "use pc.stack for numbers")
+    return _concatenate(*xs, axis=axis)
+
+
+@public
+def stack(xs: Arrays, axis: int = 0) -> Any:
+    """Join arrays of one shape along a new axis."""
+    xs = list(xs)
+    if any(x.shape != xs[0].shape for x in xs):
+        raise mismatch("stack needs equal shapes", *[x.shape for x in xs])
+    return concatenate([expand_dims(x, axis) for x in xs], axis)
+
+
+# -- indexing ----------------------------------------------------------------------------------
+
+
+class Slot:
+    """The place of an index array in an index: it prints as `indices[k]`, the k-th operand."""
+
+    def __init__(self, k: int) -> None:
+        self.k, self.text = k, f"indices[{k}]"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slot) and other.k == self.k
+
+    def __hash__(self) -> int:
+        return hash(("slot", self.k))
+
+
+def _sliced_size(size: Size, part: slice) -> Size:
+    if isinstance(size, int) and not isinstance(part.stop, Dim) and not isinstance(part.start, Dim):
+        return len(range(*part.indices(size)))
+    if part == slice(None):
+        return size
+    if part.step in (None, 1) and part.stop is not None:  # a piece whose ends are known to lie inside
+        return part.stop - (part.start or 0)
+    if part.step == -1 and part.start is None and part.stop is None:
+        return size
+    raise ShapeError(f"slicing {part.start}:{part.stop}:{part.step} of an axis of unknown size {size}")
+
+
+def _sliced(x: Shape, index: Any) -> Shape:
+    shape: list[Size] = []
+    sizes = iter(x)
+    for part in index:
+        if part is None:
+            shape.append(1)
+        elif isinstance(part, slice):
+            shape.append(_sliced_size(next(sizes), part))
+        else:
+            _inside(part, next(sizes))
+    return (*shape, *sizes)
+
+
+def _inside(k: int, size: Size) -> None:
+    if isinstance(size, int) and not -size <= k < size:
+        raise ShapeError(f"index {k} is outside an axis of {size}")
+
+
+_slice = op("slice", "x, index=()", numpy="x[index]", formula="$x_{$index}", kind="view", shape=_sliced, internal=True,
+    vjp=(lambda g, y, x, index: _unslice(g, x.shape, index),),
+    says="picks single values, or runs with a stride", torch="x[index]", onnx="Slice",
+    examples=({"index": (1,)}, {"index": (slice(None), slice(0, 2))}, {"index": (None, 0, slice(None, None, 2))}))
+
+_unslice = op("unslice", "g, shape=(), index=()", formula=r"\operatorname{unslice}($g)", kind="scatter",
+    numpy='''def unslice(g, shape=None, index=None):
+    """An array of zeros with g at the index."""
+    out = np.zeros(shape, g.dtype)
+    out[index] = g
+    return out
+''', shape=lambda g, shape, index: shape, internal=True,
+    vjp=(lambda g, y, x, shape, index: _slice(g, index),),
+    says="puts values where a slice took them from, with zeros around",
+    examples=({"shapes": [(2, 2)], "shape": (2, 3), "index": (slice(None), slice(0, 2))},))
+
+
+def _gathered(x: Shape, *indices: Shape, index: Any) -> Shape:
+    """NumPy's rule: index arrays broadcast; their axes stand where they stood, or first if apart."""
+    places = [k for k, part in enumerate(index) if isinstance(part, Slot)]
+    together = places[-1] - places[0] + 1 == len(places)
+    rest = [x[k] for k in range(len(x)) if k not in places]
+    at = places[0] if together else 0
+    return (*rest[:at], *broadcast(*indices), *rest[at:])
+
+
+_gather = op("gather", "x, *indices, index=()", numpy="x[index]", formula="$x_{$indices}", kind="gather",
+    shape=_gathered, dtype="first", internal=True,
+    vjp=lambda g, y, x, *indices, index: [_scatter(g, *indices, shape=x.shape, index=index), *[None] * len(indices)],
+    says="picks by arrays of positions", torch="x[index]", onnx="GatherND")
+
+helper('''def add_at(g, shape, index):
+    """Zeros, to which g is added at the index, as often as a position occurs there."""
+    out = np.zeros(shape, g.dtype)
+    np.add.at(out, index, g)
+    return out
+''')
+
+_scatter = op("scatter", "g, *indices, shape=(), index=()", kind="scatter", formula=r"\operatorname{scatter}($g)",
+    numpy="add_at(g, shape, index)", shape=lambda g, *_, shape, index: shape, dtype="first", internal=True,
+    vjp=lambda g, y, x, *indices, shape, index: [_gather(g, *indices, index=index), *[None] * len(indices)],
+    says="adds values up where they were picked from")
+
+
+def _template(index: Any, ndim: int) -> list[Any]:
+    """Return the index as one entry an axis (and None for new ones), the ellipsis filled in."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    parts = [p if _plain(p) else lift(np.asarray(p) if isinstance(p, list) else p) for p in parts]
+    used = sum(_axes_used(p) for p in parts)
+    if used > ndim:
+        raise ShapeError(f"{used} indices for an array of {ndim} axes")
+    dots = [k for k, p in enumerate(parts) if p is Ellipsis]
+    at = dots[0] if dots else len(parts)
+    parts[at : at + len(dots)] = [slice(None)] * (ndim - used)
+    return parts
+
+
+def _plain(p: Any) -> bool:
+    return p is None or p is Ellipsis or isinstance(p, slice) or (
+        isinstance(p, (int, np.integer)) and not isinstance(p, (bool, np.bool_)))
+
+
+def _axes_used(p: Any) -> int:
+    if p is None or p is Ellipsis:
+        return 0
+    return p.ndim if isinstance(p, Node) and p.dtype == bool else 1
+
+
+def _positions(p: Node) -> list[Node]:
+    """Return a boolean mask as the positions it picks: their number depends on its data."""
+    if p.dtype != bool:
+        return [p]
+    if p.symbolic:
+        raise TraceError(f"getitem with the mask {p!r} has a shape that depends on data",
+                         "use pc.where(mask, x, 0), or trace with data")
+    return [lift(k) for k in np.nonzero(p.value)]
+
+
+@public
+def getitem(x: Array, index: Any) -> Any:
+    """Index as NumPy does: integers, slices, None, `...`, integer and boolean arrays."""
+    parts: list[Any] = []
+    for p in _template(index, x.ndim):
+        parts += _positions(p) if isinstance(p, Node) and (p.ndim or p.dtype == bool) else [_scalar(p)]
+    if any(isinstance(p, Node) for p in parts):
+        return _picked(x, [lift(np.asarray(p)) if isinstance(p, int) else p for p in parts])
+    while parts and isinstance(parts[-1], slice) and parts[-1] == slice(None):
+        parts.pop()
+    return _slice(x, tuple(parts)) if parts else x
+
+
+def _picked(x: Node, parts: list[Any]) -> Node:
+    """Slice first, then pick by arrays; an integer beside arrays counts as one, as in NumPy."""
+    basic = tuple(slice(None) if isinstance(p, Node) else p for p in parts)
+    if any(p != slice(None) for p in basic if not isinstance(p, Node)):
+        x = _slice(x, basic)
+    arrays = [p for p in parts if isinstance(p, Node)]
+    slots = iter(range(len(arrays)))
+    template = [Slot(next(slots)) if isinstance(p, Node) else slice(None) for p in parts]
+    while not isinstance(template[-1], Slot):
+        template.pop()
+    return _gather(x, *arrays, index=tuple(template))
+
+
+def _scalar(p: Any) -> Any:
+    if isinstance(p, slice):
+        return slice(*(v if v is None or isinstance(v, Dim) else v.__index__() for v in (p.start, p.stop, p.step)))
+    if isinstance(p, Node):
+        return int(p)
+    return int(p) if isinstance(p, np.integer) else p
+
+
+@public
+def take(x: Array, indices: Any, axis: int | None = None) -> Any:
+    """Pick positions along an axis (of the flat array, where none is given)."""
+    if axis is None:
+        return getitem(ravel(x), indices)
+    return getitem(x, (*(slice(None),) * (axis % x.ndim), indices))
+
+
+_along = op("take_along_axis", "x, indices, axis=-1", numpy="np.take_along_axis(x, indices, axis=axis)", kind="gather",
+    formula="$x_{$indices}", shape=lambda x, indices, axis: indices, dtype="first",
+    vjp=(lambda g, y, x, indices, axis: _add_along(g, indices, axis, x.shape[axis]), None),
+    says="picks, in every row, the positions given for that row", torch="torch.take_along_dim(x, indices, axis)",
+    examples=())
+take_along_axis = _along
+
+_add_along = op("add_along_axis", "g, indices, axis=-1, size=1", kind="scatter", formula=r"\operatorname{scatter}($g)",
+    numpy='''def add_along_axis(g, indices, axis=None, size=None):
+    """Zeros, to which g is added at the given position of every row."""
+    out = np.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
+    place = list(np.indices(g.shape, sparse=True))
+    place[axis] = indices
+    np.add.at(out, tuple(place), g)
+    return out
+''', shape=lambda g, indices, axis, size: (*g[:axis], size, *g[axis + 1 :]), dtype="first", internal=True,
+    vjp=(lambda g, y, x, indices, axis, size: _along(g, indices, axis), None),
+    says="adds values up where take_along_axis picked them")
+
+
+@public
+def flip(x: Array, axis: Any = None) -> Any:
+    """Return the values in reverse order along the axes (all of them, where none is given)."""
+    gone = axes_of(axis, x.ndim)
+    return getitem(x, tuple(slice(None, None, -1) if k in gone else slice(None) for k in range(x.ndim)))

@@ -1,0 +1,188 @@
+"""Every Python block of README.md and docs/*.md runs, and gives what it shows.
+
+A file is one namespace, run from top to bottom in an empty folder:
+
+- `expression  # -> shown` compares what is printed, or else the value's repr or str, with `shown`;
+- a block of `>>>` lines is a doctest; both ignore the amount of white space, and `...` stands for
+  anything;
+- a block that cannot run says why in its fence: ```python no-run: needs a terminal
+"""
+
+import ast
+import contextlib
+import doctest
+import io
+import re
+import textwrap
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+WRITTEN_FROM_THE_CODE = {"ops.md"}  # by docs/generate.py
+DOCS = (page for page in (ROOT / "docs").glob("*.md") if page.name not in WRITTEN_FROM_THE_CODE)
+PAGES = [ROOT / "README.md", *sorted(DOCS)]
+FENCE = re.compile(r"\s*(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)")
+PYTHON = re.compile(r"(\{code[\w-]*\}\s*)?(python3?|py|pycon)\b(?P<rest>.*)")
+NO_RUN = re.compile(r"no-run:\s*\S.*")
+ARROW = "# ->"
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+Names = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Code between two fences; `line` is where its first line stands in the page."""
+
+    page: str
+    line: int
+    info: str
+    code: str
+
+
+def fenced(text: str, page: str) -> Iterator[Block]:
+    """Every fenced block of the text, in whatever language."""
+    opening: Block | None = None
+    ticks, body = "", []
+    for number, line in enumerate(text.splitlines(), 1):
+        fence = FENCE.fullmatch(line)
+        if opening is None:
+            if fence:
+                opening = Block(page, number + 1, fence["info"].strip(), "")
+                ticks, body = fence["ticks"], []
+        elif fence and fence["ticks"].startswith(ticks) and not fence["info"].strip():
+            yield Block(page, opening.line, opening.info, textwrap.dedent("\n".join(body)))
+            opening = None
+        else:
+            body.append(line)
+    if opening:
+        raise ValueError(f"{page}:{opening.line - 1}: this block is never closed")
+
+
+def runnable(text: str, page: str) -> Iterator[Block]:
+    """The Python blocks of the text, less those that give a reason not to run."""
+    for block in fenced(text, page):
+        python = PYTHON.fullmatch(block.info)
+        rest = python["rest"].strip() if python else "no-run: another language"
+        if not rest:
+            yield block
+        elif not NO_RUN.fullmatch(rest):
+            raise ValueError(
+                f"{page}:{block.line - 1}: a block is left out only with a reason: "
+                f"```python no-run: REASON; here stands {rest!r}"
+            )
+
+
+def run(block: Block, names: Names) -> None:
+    """Run a block and compare what it shows; what it defines stays in `names`."""
+    if block.code.lstrip().startswith(">>>"):
+        run_doctest(block, names)
+    else:
+        run_statements(block, names)
+
+
+def run_doctest(block: Block, names: Names) -> None:
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=FLAGS)
+    test = parser.get_doctest(block.code, names, block.page, block.page, block.line - 1)
+    report: list[str] = []
+    runner.run(test, out=report.append, clear_globs=False)
+    names.update(test.globs)  # a DocTest works on a copy
+    assert not report, "".join(report)
+
+
+def run_statements(block: Block, names: Names) -> None:
+    source = "\n" * (block.line - 1) + block.code  # so that tracebacks quote the page's own lines
+    tree = ast.parse(source, block.page)
+    shown = arrows(source)
+    last_on_line = {statement.end_lineno: statement for statement in tree.body}
+    for statement in tree.body:
+        line = statement.end_lineno
+        if line not in shown or last_on_line[line] is not statement:
+            execute(statement, block.page, names)
+            continue
+        where = f"{block.page}:{line}"
+        assert isinstance(statement, ast.Expr), f"{where}: only an expression has a value to show"
+        wanted, got = shown.pop(line), evaluate(statement, block.page, names)
+        gives = " or ".join(repr(each) for each in got)
+        assert any(same(wanted, each) for each in got), f"{where}: shows {wanted!r}, gives {gives}"
+    assert not shown, f"{block.page}: lines {sorted(shown)} show a value of no whole statement"
+
+
+def arrows(source: str) -> dict[int, str]:
+    """What the `# -> shown` comments show, by line."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = ((t.start[0], t.string) for t in tokens if t.type == tokenize.COMMENT)
+    return {n: text.removeprefix(ARROW).strip() for n, text in comments if text.startswith(ARROW)}
+
+
+def execute(statement: ast.stmt, page: str, names: Names) -> None:
+    exec(compile(ast.Module([statement], []), page, "exec", dont_inherit=True), names)
+
+
+def evaluate(statement: ast.Expr, page: str, names: Names) -> list[str]:
+    """What the expression prints, or else the two ways to write its value."""
+    code = compile(ast.Expression(statement.value), page, "eval", dont_inherit=True)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        value = eval(code, names)
+    return [printed.getvalue()] if printed.getvalue() else [repr(value), str(value)]
+
+
+def same(wanted: str, got: str) -> bool:
+    return doctest.OutputChecker().check_output(wanted.strip() + "\n", got.strip() + "\n", FLAGS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_example_gives_what_it_shows(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # an example may save files
+    names: Names = {"__name__": "__main__"}
+    for block in runnable(page.read_text("utf-8"), str(page)):
+        run(block, names)
+
+
+def run_text(text: str) -> None:
+    names: Names = {}
+    for block in runnable(text, "page.md"):
+        run(block, names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nx = 2\n```\nwords\n```python\nx + 1  # -> 3\n```",
+        "```python\n[[1, 2],\n [3, 4]]  # -> [[1, 2], [3, ...]]\n```",
+        "```python\nprint('seen')  # -> seen\n```",
+        "```python\nx = 1; x  # -> 1\n```",
+        "```pycon\n>>> x = 2\n```\n```python\nx  # -> 2\n```",
+        "- item\n\n  ```python\n  if True:\n      x = 1\n  ```",
+        "````markdown\n```python\n1 / 0\n```\n````",
+        "```python no-run: would never end\nwhile True: ...\n```",
+    ],
+)
+def test_a_true_example_passes(text: str) -> None:
+    run_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "match"),
+    [
+        ("```python\n1 + 1  # -> 3\n```", AssertionError, r"page.md:2: shows '3', gives '2'"),
+        ("~~~py\n1 + 1  # -> 3\n~~~", AssertionError, "shows '3'"),
+        ("```python\n>>> 1 + 1\n3\n```", AssertionError, "Expected:"),
+        ("```python\nx = 1  # -> 1\n```", AssertionError, "only an expression"),
+        ("```python\nif True:\n    1  # -> 1\n    2\n```", AssertionError, r"lines \[3\]"),
+        ("```{code-block} python\n1 / 0\n```", ZeroDivisionError, "division"),
+        ("```python no-run:\n1\n```", ValueError, "only with a reason"),
+        ("```python skip\n1\n```", ValueError, "only with a reason"),
+        ("```python\n1\n", ValueError, "never closed"),
+    ],
+)
+def test_a_false_example_fails(text: str, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        run_text(text)
