@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def backward(outputs: Mapping[Node, Node], wrt: Iterable[Node]) -> dict[Node, No
     bar: dict[Node, Node] = {}
     for node, seed in outputs.items():
         bar[node] = fit(seed, node)
-    hidden: dict[Node, Node | None] = dict.fromkeys(bar)
+    hidden: dict[Node, Mask | None] = dict.fromkeys(bar)
     stops = set(wrt)
     for node in reversed(nodes):
         if node not in bar or node not in moving or node in stops:
@@ -45,18 +45,36 @@ def _moving(nodes: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
     """Return the nodes that depend on `wrt` and can pass a gradient on."""
     moving = set(wrt)
     for node in nodes:
-        if node.dtype.kind == "f" and any(a in moving for a in node.args):
+        if node.dtype.kind == "f" and any([a in moving for a in node.args]):
             moving.add(node)
     return moving
 
 
+class Mask(NamedTuple):
+    """Where a choice hides a value; `hard`, where a reader wrote that choice, with `where`."""
+
+    at: Node
+    hard: bool
+
+    def touches(self, node: Node, moving: set[Node]) -> bool:
+        """Whether the op must be kept from meeting what is hidden.
+
+        Behind a reader's `where`, every op is; behind a ReLU or maximum only one whose slope can
+        be infinite, so that programs are not burdened with choices that change nothing.
+        """
+        assert node.op is not None
+        if node.op.kind != "map" or node.op.masks:
+            return False
+        return self.hard or (node.op.steep and sum(a in moving for a in node.args) == 1)
+
+
 def _contributions(
-    node: Node, g: Node, mask: Node | None, moving: set[Node]
-) -> Iterable[tuple[Node, Node, Node | None]]:
+    node: Node, g: Node, mask: Mask | None, moving: set[Node]
+) -> Iterable[tuple[Node, Node, Mask | None]]:
     """Yield (operand, its share of the gradient, where that share is hidden) for one node."""
     args, y = node.args, node
-    if mask is not None:
-        args, y = _unhidden(node, mask)
+    if mask is not None and mask.touches(node, moving):
+        args, y = _unhidden(node, mask.at)
     slopes = node.op.vjp if node.op else None
     if slopes is None:
         raise DtypeError(f"no derivative is known for {node!r}", "", node.where)
@@ -71,32 +89,34 @@ def _contributions(
         yield arg, fit(lift(share), arg), _mask_of(node, k, mask)
 
 
-def _mask_of(node: Node, k: int, mask: Node | None) -> Node | None:
+def _mask_of(node: Node, k: int, mask: Mask | None) -> Mask | None:
     """Return where operand k of the node does not matter, since a choice hides it.
 
     There its gradient is 0, and must stay 0 on the way down, even where a slope is infinite:
     log(x) behind where(x > 0, log(x), 0) has no slope at x = 0, rather than 0 · inf.
     """
     assert node.op is not None
-    if node.op.masks and k > 0 and node.args[k].shape == node.shape:
-        chosen = node.args[0]
-        own = chosen if k == 2 else ops.logical_not(chosen)
-        own = ops.broadcast_to(own, node.shape)
-        return own if mask is None else own | mask
-    return mask if node.op.kind == "map" and node.args[k].shape == node.shape else None
+    if node.op.kind != "map" or node.args[k].shape != node.shape:
+        return None
+    own = node.op.hides and node.op.hides[k]
+    if not own:
+        return mask
+    at = ops.broadcast_to(own(*node.args), node.shape)
+    hard = node.op.masks
+    return Mask(at, hard) if mask is None else Mask(at | mask.at, hard or mask.hard)
 
 
-def _either(one: Node | None, other: Node | None) -> Node | None:
+def _either(one: Mask | None, other: Mask | None) -> Mask | None:
     """A value read twice is hidden only where both readers hide it."""
-    return None if one is None or other is None else one & other
+    if one is None or other is None:
+        return None
+    return Mask(one.at & other.at, one.hard or other.hard)
 
 
 def _unhidden(node: Node, mask: Node) -> tuple[tuple[Node, ...], Node]:
     """Return the op on operands that are harmless where its result is hidden."""
     op = node.op
     assert op is not None
-    if op.kind != "map" or op.masks:
-        return node.args, node
     safe = [sum(op.domain_of(k)) / 2 for k in range(len(node.args))]
     args = tuple(
         ops.where(mask, s, a) if a.shape == node.shape and a.dtype.kind == "f" else a

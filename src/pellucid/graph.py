@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 from weakref import WeakValueDictionary
 
@@ -44,6 +45,8 @@ class Op:
     same_as: Callable[..., Any] | None = None  # the same value spelled with smaller ops
     commutes: bool = False
     masks: bool = False  # chooses by its first operand, and hides what it does not choose
+    hides: Any = None  # per operand: (*args) -> where its size does not matter, for max and kin
+    steep: bool = False  # its slope can be infinite: it must not meet a slope that a choice made 0
     internal: bool = False  # made by other functions only, not offered by name
     domain: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)  # per operand, where tests sample
     monoid: tuple[float, str] | None = None  # a reduction's identity and combining op
@@ -89,6 +92,15 @@ def _method(name: str) -> Callable[..., Any]:
     return lambda self, *args, **settings: FUNCTIONS[name](self, *args, **settings)
 
 
+def _as_function(name: str) -> Callable[..., Any]:
+    """A method that is NumPy's function of that name, with its order of arguments."""
+
+    def call(self: Node, *args: Any, **settings: Any) -> Any:
+        return FUNCTIONS["__function__"](getattr(np, name), (self, *args), settings)
+
+    return call
+
+
 class Node:
     """An op applied to nodes, or a leaf.  Immutable; equal op nodes are one node."""
 
@@ -107,17 +119,29 @@ class Node:
     data: Any
     line: tuple[str, int] | None
 
-    def __init__(self, op: Op | None, args: tuple[Node, ...], attrs: Attrs, **facts: Any) -> None:
+    def __init__(
+        self,
+        op: Op | None,
+        args: tuple[Node, ...],
+        attrs: Attrs,
+        *,
+        shape: Shape,
+        dtype: np.dtype[Any],
+        symbolic: bool,
+        weak: bool = False,
+        name: str = "",
+        data: Any = None,
+    ) -> None:
         put = object.__setattr__
         put(self, "op", op)
         put(self, "args", args)
         put(self, "attrs", attrs)
-        put(self, "shape", facts["shape"])
-        put(self, "dtype", facts["dtype"])
-        put(self, "weak", facts.get("weak", False))
-        put(self, "symbolic", facts["symbolic"])
-        put(self, "name", facts.get("name", ""))
-        put(self, "data", facts.get("data"))
+        put(self, "shape", shape)
+        put(self, "dtype", dtype)
+        put(self, "weak", weak)
+        put(self, "symbolic", symbolic)
+        put(self, "name", name)
+        put(self, "data", data)
         put(self, "line", _user_line())
         put(self, "_value", None)
 
@@ -224,18 +248,20 @@ class Node:
     __lt__, __le__ = _binary("less"), _binary("less_equal")
     __gt__, __ge__ = _binary("greater"), _binary("greater_equal")
     __eq__, __ne__ = _binary("equal"), _binary("not_equal")
-    __and__, __rand__ = _binary("logical_and"), _reflected("logical_and")
-    __or__, __ror__ = _binary("logical_or"), _reflected("logical_or")
+    __and__, __rand__ = _binary("bitwise_and"), _reflected("bitwise_and")
+    __or__, __ror__ = _binary("bitwise_or"), _reflected("bitwise_or")
+    __xor__, __rxor__ = _binary("bitwise_xor"), _reflected("bitwise_xor")
     __neg__, __pos__, __abs__ = _method("negative"), _method("positive"), _method("absolute")
-    __invert__, __getitem__ = _method("logical_not"), _binary("getitem")
-    sum, mean, max, min = _method("sum"), _method("mean"), _method("max"), _method("min")
-    prod, var, std, ptp = _method("prod"), _method("var"), _method("std"), _method("ptp")
-    cumsum, cumprod, dot, clip = (_method(n) for n in ("cumsum", "cumprod", "dot", "clip"))
-    argmax, argmin, argsort = _method("argmax"), _method("argmin"), _method("argsort")
-    all, any, round, trace = _method("all"), _method("any"), _method("round"), _method("trace")
-    ravel, flatten, squeeze = _method("ravel"), _method("ravel"), _method("squeeze")
-    swapaxes, astype, take = _method("swapaxes"), _method("astype"), _method("take")
-    repeat, diagonal = _method("repeat"), _method("diagonal")
+    __invert__, __getitem__ = _method("invert"), _binary("getitem")
+    __round__, copy, conj, astype = (_method(n) for n in ("round", "positive", "positive", "astype"))
+    sum, mean, max, min = (_as_function(n) for n in ("sum", "mean", "max", "min"))
+    prod, var, std, ptp = (_as_function(n) for n in ("prod", "var", "std", "ptp"))
+    cumsum, cumprod, dot, clip = (_as_function(n) for n in ("cumsum", "cumprod", "dot", "clip"))
+    argmax, argmin, argsort = (_as_function(n) for n in ("argmax", "argmin", "argsort"))
+    all, any, round, trace = (_as_function(n) for n in ("all", "any", "round", "trace"))
+    repeat, take, diagonal = (_as_function(n) for n in ("repeat", "take", "diagonal"))
+    ravel, flatten, squeeze = (_as_function(n) for n in ("ravel", "ravel", "squeeze"))
+    swapaxes = _as_function("swapaxes")
 
     @property
     def T(self) -> Node:
@@ -243,8 +269,17 @@ class Node:
         node: Node = FUNCTIONS["transpose"](self)
         return node
 
-    def reshape(self, *shape: Any) -> Node:
-        node: Node = FUNCTIONS["reshape"](self, _one_tuple(shape))
+    @property
+    def mT(self) -> Node:
+        """The transpose of every matrix in a stack: the last two axes exchanged."""
+        node: Node = FUNCTIONS["matrix_transpose"](self)
+        return node
+
+    def item(self) -> Any:
+        return self._decided("the number").item()
+
+    def reshape(self, *shape: Any, order: str = "C") -> Node:
+        node: Node = FUNCTIONS["reshape"](self, _one_tuple(shape), order)
         return node
 
     def transpose(self, *axes: Any) -> Node:
@@ -270,14 +305,10 @@ def _user_line() -> tuple[str, int] | None:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-def _shared(key: Any, make: Callable[[], Node]) -> Node:
-    """Return the node of this key, made if there is none."""
-    node = _table.get(key)
-    if node is None:
-        new = make()
-        with _lock:
-            node = _table.setdefault(key, new)
-    return node
+def _shared(key: Any, new: Node) -> Node:
+    """Return the node of this key: `new`, unless another thread was faster."""
+    with _lock:
+        return _table.setdefault(key, new)
 
 
 def exact(value: Any) -> Any:
@@ -294,15 +325,17 @@ def exact(value: Any) -> Any:
 def constant(value: Any) -> Node:
     """Return the leaf of a fixed number or array; equal scalars are one node."""
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
-        facts = {"shape": (), "dtype": np.dtype(type(value)), "weak": True}
         key = ("number", type(value), repr(value))
-        return _shared(key, lambda: Node(None, (), (), data=value, symbolic=False, **facts))
+        node = _table.get(key)
+        return _shared(key, _number(value)) if node is None else node
     array = numeric(value, "this constant")
-    facts = {"shape": array.shape, "dtype": array.dtype, "data": array, "symbolic": False}
-    if array.ndim:
-        return Node(None, (), (), **facts)
-    key = ("scalar", array.dtype.str, array.tobytes())
-    return _shared(key, lambda: Node(None, (), (), **facts))
+    node = Node(None, (), (), shape=array.shape, dtype=array.dtype, data=array, symbolic=False)
+    return node if array.ndim else _shared(("scalar", array.dtype.str, array.tobytes()), node)
+
+
+def _number(value: Any) -> Node:
+    dtype = np.dtype(type(value))
+    return Node(None, (), (), shape=(), dtype=dtype, data=value, symbolic=False, weak=True)
 
 
 def value(array: Any, name: str = "value") -> Node:
@@ -369,23 +402,47 @@ def lift(x: Any) -> Node:
 
 def build(op: Op, args: tuple[Node, ...], attrs: Attrs = ()) -> Node:
     """Return the node of this op on these arguments; equal calls give the same node."""
-    key = (op, tuple(map(id, args)), exact(tuple(v for _, v in attrs)))
-    return _shared(key, lambda: _made(op, args, attrs))
+    key = (op, tuple(map(id, args)), exact([v for _, v in attrs]) if attrs else ())
+    node = _table.get(key)
+    return _shared(key, _made(op, args, attrs)) if node is None else node
 
 
 def _made(op: Op, args: tuple[Node, ...], attrs: Attrs) -> Node:
-    weak = op.kind in ("map", "dim") and "dtype" not in op.settings and all(a.weak for a in args)
-    if weak and args and not any(a.op for a in args):
-        return constant(_as_python(compiled(op, attrs, len(args))(*[a.data for a in args])))
-    if any(a.shape is None for a in args):  # inside a rule's pattern nothing has a shape
-        facts: dict[str, Any] = {"shape": None, "dtype": None}
-    else:
-        settings = dict(attrs)
-        facts = {"shape": op.shape(*[a.shape for a in args], **settings)}
-        facts["dtype"] = op.dtype(*[a.data if a.is_constant and a.weak else a.dtype for a in args], **settings)
+    shapes = tuple([a.shape for a in args])
+    kinds = tuple([a.dtype.kind if a.weak else a.dtype for a in args])
+    shape, dtype, weak = (_facts if attrs else _remembered)(op, shapes, kinds, attrs)
+    if weak and args and all(a.is_constant for a in args):
+        return constant(_folded(op, attrs, [a.data for a in args]))
     # a size is known only when data come, even where nothing else is symbolic
-    open_ended = op.kind == "dim" or any(a.symbolic for a in args)
-    return Node(op, args, attrs, weak=weak, symbolic=open_ended, **facts)
+    open_ended = op.kind == "dim" or any([a.symbolic for a in args])
+    return Node(op, args, attrs, shape=shape, dtype=dtype, weak=weak, symbolic=open_ended)
+
+
+_WEAK = {"b": False, "i": 0, "f": 0.0}  # what stands for a Python number in NumPy's promotion
+
+
+def _facts(op: Op, shapes: tuple[Shape, ...], kinds: tuple[Any, ...], attrs: Attrs) -> Any:
+    """Return what the op makes of these: its shape, its dtype, and whether that is weak."""
+    weak = op.kind in ("map", "dim") and "dtype" not in op.settings
+    weak = weak and all(isinstance(k, str) for k in kinds)
+    if None in shapes:  # inside a rule's pattern nothing has a shape
+        return None, None, weak
+    settings = dict(attrs)
+    dtypes = [_WEAK[k] if isinstance(k, str) else k for k in kinds]
+    return op.shape(*shapes, **settings), op.dtype(*dtypes, **settings), weak
+
+
+_remembered = lru_cache(maxsize=10_000)(_facts)
+
+
+def _folded(op: Op, attrs: Attrs, data: Sequence[Any]) -> Any:
+    with np.errstate(all="ignore"):
+        return _as_python(compiled(op, attrs, len(data))(*map(_as_numpy, data)))
+
+
+def _as_numpy(number: Any) -> Any:
+    """NumPy's floats overflow to inf and divide by 0, where Python's raise."""
+    return np.float64(number) if isinstance(number, float) else number
 
 
 def _as_python(result: Any) -> Any:
@@ -510,8 +567,8 @@ def _computed(node: Node, values: Mapping[Node, Any], sizes: Mapping[str, int]) 
         attrs = tuple((key, _sized(v, sizes)) for key, v in attrs)
     elif node.op.kind == "dim":
         raise TraceError(f"the size {attrs[0][1]} is not known yet", "evaluate with data")
-    result = compiled(node.op, attrs, len(node.args))(*[values[a] for a in node.args])
-    return _as_python(result) if node.weak else result
+    function, args = compiled(node.op, attrs, len(node.args)), [values[a] for a in node.args]
+    return _as_python(function(*map(_as_numpy, args))) if node.weak else _as_numpy(function(*args))
 
 
 def _sized(value: Any, sizes: Mapping[str, int]) -> Any:

@@ -89,6 +89,8 @@ def _fill(tree: Any, parts: Parts) -> Any:
 def _sliced(index: Any) -> Any:
     """Inside brackets, slice(1, None, None) is written 1: ."""
     match index:
+        case ast.Tuple(elts=[only]):
+            return _sliced(only)
         case ast.Tuple():
             return ast.Tuple([_sliced(e) for e in index.elts], index.ctx)
         case ast.Call(func=ast.Name(id="slice")):
@@ -106,6 +108,8 @@ def _items(child: Any, parts: Parts) -> list[Any]:
         chosen = parts.get(child.value.id)
         if isinstance(chosen, list):
             return chosen
+        if isinstance(chosen, ast.Tuple):
+            return chosen.elts
     filled = _fill(child, parts)
     if isinstance(filled, ast.keyword) and isinstance(filled.value, ast.Constant):
         return [] if filled.value.value is None or filled.value.value is False else [filled]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pellucid.graph import FUNCTIONS, OPS, Node, lift
 PLAIN: dict[str, Callable[..., Any]] = {
     "shape": lambda x: x.shape,
     "ndim": lambda x: x.ndim,
-    "size": lambda x: x.size,
+    "size": lambda x, axis=None: x.size if axis is None else x.shape[axis],
     "copy": lambda x, **_: x,
     "iscomplexobj": lambda x: False,
     "isrealobj": lambda x: True,
@@ -29,6 +30,9 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "allclose": lambda a, b, **k: np.allclose(_array(a), _array(b), **k),
     "array_equal": lambda a, b, **k: np.array_equal(_array(a), _array(b), **k),
 }
+# settings of memory and speed, which change no value
+UNSEEN = {"order", "kind", "stable", "casting", "copy", "subok", "optimize", "overwrite_input"}
+RENAMED = {"a_min": "min", "a_max": "max", "correction": "ddof"}
 
 
 def _array(x: Any) -> Any:
@@ -45,34 +49,36 @@ def _known(name: str) -> Callable[..., Any]:
     return function
 
 
-def _clean(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Drop the settings that NumPy passes along unset; refuse those that nodes cannot follow."""
-    kept = {k: v for k, v in settings.items() if v is not None and v is not np._NoValue}
-    if "out" in kept:
-        raise DtypeError(
-            f"np.{name}(…, out=…) would overwrite an array, and nodes never change",
-            "use the result instead",
-        )
-    return kept
+@lru_cache(maxsize=None)
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    try:
+        return dict(inspect.signature(function).parameters)
+    except ValueError:  # a function in C, and a NumPy before it said their arguments
+        return {}
 
 
-def ufunc(function: Any, method: str, *inputs: Any, **settings: Any) -> Any:
+def ufunc(called: Any, method: str, *inputs: Any, **settings: Any) -> Any:
     """Answer a NumPy ufunc or one of its methods (reduce, accumulate, outer)."""
-    name = function.__name__
-    settings = _clean(settings, name)
+    name = called.__name__
+    unset = {"dtype": None, "where": True, "keepdims": False, "initial": np._NoValue, "out": None}
+    extra = {k: v for k, v in settings.items() if k not in unset or v is not unset[k]}
     if method == "__call__":
-        return _known(name)(*inputs, **settings)
+        target = _known(name)
+        return _called(name, target, dict(zip(_parameters(target), inputs, strict=False)) | extra)
     if method == "reduce":
-        return _reduce(name)(*inputs, **({"axis": 0} | settings))
-    if method == "accumulate" and name in ("add", "multiply"):
-        return FUNCTIONS["cumsum" if name == "add" else "cumprod"](*inputs, **({"axis": 0} | settings))
+        names = ("x", "axis", "dtype", "out", "keepdims", "initial", "where")
+        given = {"axis": 0} | dict(zip(names, inputs, strict=False)) | extra
+        return _called(f"{name}.reduce", _reduction(name), given)
+    if method == "accumulate":
+        _reduction(name)  # only what may be combined in any order can run in strides
+        return FUNCTIONS["__accumulate__"](_known(name), *inputs, **extra)
     if method == "outer":
         x, y = map(lift, inputs)
-        return _known(name)(x.reshape((*x.shape, *(1,) * y.ndim)), y)
+        return _known(name)(FUNCTIONS["reshape"](x, (*x.shape, *(1,) * y.ndim)), y)
     raise DtypeError(f"np.{name}.{method} is not known to the graph")
 
 
-def _reduce(name: str) -> Callable[..., Any]:
+def _reduction(name: str) -> Callable[..., Any]:
     """Return the reduction that combines by this op, as its entry says."""
     for op in OPS.values():
         if op.monoid and op.monoid[1] == name:
@@ -81,14 +87,57 @@ def _reduce(name: str) -> Callable[..., Any]:
 
 
 def function(called: Any, args: Any, settings: Mapping[str, Any]) -> Any:
-    """Answer any other NumPy function."""
+    """Answer any other NumPy function: its arguments, by their names, become ours."""
     name = called.__name__
-    target, settings = _known(name), _clean(settings, name)
-    try:
-        inspect.signature(target).bind(*args, **settings)
-    except TypeError as error:
-        raise DtypeError(f"np.{name} on a node: {error}", f"see help(pellucid.{name})") from None
-    return target(*args, **settings)
+    target, theirs = _known(name), _parameters(called)
+    if not theirs or name in PLAIN or next(iter(theirs.values())).kind is inspect.Parameter.VAR_POSITIONAL:
+        return target(*args, **{k: v for k, v in settings.items() if k not in UNSEEN})
+    ours, given = list(_parameters(target)), {}
+    for k, (key, value) in enumerate((dict(zip(theirs, args, strict=False)) | dict(settings)).items()):
+        if key in theirs and value is theirs[key].default:
+            continue
+        own = RENAMED.get(key, key)  # NumPy's a, arr, v or m is our x
+        spot = list(theirs).index(key) if key in theirs else len(ours)
+        if own not in ours and spot < len(ours) and ours[spot] not in theirs:
+            own = ours[spot]
+        given[own] = value
+    return _called(name, target, given)
+
+
+def _called(name: str, target: Callable[..., Any], given: dict[str, Any]) -> Any:
+    """Call our function; what NumPy's takes and ours does not is worked around it, or refused."""
+    ours = _parameters(target)
+    extra = {k: given.pop(k) for k in list(given) if k not in ours and k not in UNSEEN}
+    given = {k: v for k, v in given.items() if k in ours}
+    if "dtype" in extra:
+        kind = extra.pop("dtype")
+        given |= {k: FUNCTIONS["astype"](v, kind) for k, v in given.items() if ours[k].annotation == "Array"}
+    op = getattr(target, "op", None)
+    if op and op.monoid and extra and extra.keys() <= {"initial", "where"}:
+        return _part(target, given, **extra)
+    if extra:
+        raise _refused(name, next(iter(extra)))
+    return target(**given)
+
+
+def _part(target: Any, given: dict[str, Any], initial: Any = None, where: Any = None) -> Any:
+    """Reduce from an initial value on, or only where a condition holds."""
+    start, combine = target.op.monoid
+    if where is not None:
+        x = lift(given["x"])
+        given["x"] = FUNCTIONS["where"](where, x, np.asarray(start, x.dtype))
+    result = target(**given)
+    return result if initial is None else FUNCTIONS[combine](result, initial)
+
+
+def _refused(name: str, setting: str) -> DtypeError:
+    if setting == "out":
+        return DtypeError(
+            f"np.{name}(…, out=…) would overwrite an array, and nodes never change",
+            "use the result instead",
+        )
+    hint = "leave it out, or give it node.value"
+    return DtypeError(f"np.{name}(…, {setting}=…) is not known to the graph", hint)
 
 
 FUNCTIONS["__ufunc__"], FUNCTIONS["__function__"] = ufunc, function

@@ -7,8 +7,10 @@ broadcast is not its concern: `grad` sums every gradient down to the shape of it
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from pellucid.errors import DtypeError
 from pellucid.graph import FUNCTIONS
 from pellucid.ops.core import Array, Node, op, public
 
@@ -30,7 +32,7 @@ multiply = op("multiply", "x, y", numpy="x * y", formula=r"$x \cdot $y", level=2
 divide = op("divide", "x, y", numpy="x / y", formula=r"\frac{$x}{$y}", dtype="quotient",
     vjp=(lambda g, z, x, y: g / y,
          lambda g, z, x, y: -(g * (z / y))),
-    domain=((-2, 2), (0.5, 2)),
+    domain=((-2, 2), (0.5, 2)), steep=True,
     says="divides the first by the second", torch="x / y", onnx="Div")
 
 negative = op("negative", "x", numpy="-x", formula="-$x", level=2,
@@ -38,19 +40,19 @@ negative = op("negative", "x", numpy="-x", formula="-$x", level=2,
     says="turns the sign", torch="-x", onnx="Neg")
 
 square = op("square", "x", numpy="x ** 2", formula="{$x}^2", level=3,
-    vjp=(lambda g, y, x: g * (2 * x),),
+    vjp=(lambda g, y, x: (2 * g) * x,),  # 2 x can overflow where half of it is asked for
     same_as=lambda x: x * x,
     says="multiplies each value by itself", torch="x ** 2")
 
 sqrt = op("sqrt", "x", numpy="np.sqrt(x)", formula=r"\sqrt{$x}", dtype="inexact",
     vjp=(lambda g, y, x: g * (0.5 / y),),
-    domain=((0.1, 3),),
+    domain=((0.1, 3),), steep=True,
     says="the number whose square is x", torch="torch.sqrt(x)", onnx="Sqrt")
 
 _power = op("power", "x, y", numpy="x ** y", formula="{$x}^{$y}", level=3,
     vjp=(lambda g, z, x, y: g * _slope_in_base(x, y),
          lambda g, z, x, y: g * where((x == 0) & (y > 0), 0, z * FUNCTIONS["log"](x))),
-    domain=((0.5, 2), (-2, 2)),
+    domain=((0.5, 2), (-2, 2)), steep=True,
     says="raises the first to the power of the second", torch="x ** y", onnx="Pow",
     note="At exponent 0 the slope in x is 0, and at x = 0 the slope in y > 0 is 0: the limits.")
 
@@ -61,10 +63,16 @@ def _slope_in_base(x: Node, y: Node) -> Node:
     return where(y == 0, 0, y * power(x, y - 1))
 
 
-@public(numpy="pow float_power")
+@public(numpy="pow")
 def power(x: Array, y: Array) -> Any:
     """Raise the first to the power of the second: x^y; an exponent of 2 is the op `square`."""
     return square(x) if y.weak and y.is_constant and y.data == 2 else _power(x, y)
+
+
+@public
+def float_power(x: Array, y: Array) -> Any:
+    """Raise the first to the power of the second, in float64."""
+    return power(FUNCTIONS["astype"](x, float), FUNCTIONS["astype"](y, float))
 
 
 absolute = op("absolute", "x", numpy="np.abs(x)", formula="|$x|",
@@ -76,21 +84,24 @@ sign = op("sign", "x", numpy="np.sign(x)", formula=r"\operatorname{sign}($x)",
     says="-1, 0 or 1: the direction without the size", torch="torch.sign(x)", onnx="Sign")
 
 maximum = op("maximum", "x, y", numpy="np.maximum(x, y)", formula=r"\max($x, $y)", commutes=True,
-    vjp=(lambda g, z, x, y: g * wins(x, y),
-         lambda g, z, x, y: g * wins(y, x)),
+    vjp=(lambda g, z, x, y: _won(g, x, y),
+         lambda g, z, x, y: _won(g, y, x)),
+    hides=(lambda x, y: x < y, lambda x, y: y < x),
     says="the larger of two; where they tie, each gets half of the slope",
     torch="torch.maximum(x, y)", onnx="Max")
 
 minimum = op("minimum", "x, y", numpy="np.minimum(x, y)", formula=r"\min($x, $y)", commutes=True,
-    vjp=(lambda g, z, x, y: g * wins(y, x),
-         lambda g, z, x, y: g * wins(x, y)),
+    vjp=(lambda g, z, x, y: _won(g, y, x),
+         lambda g, z, x, y: _won(g, x, y)),
+    hides=(lambda x, y: x > y, lambda x, y: y > x),
     says="the smaller of two; where they tie, each gets half of the slope",
     torch="torch.minimum(x, y)", onnx="Min")
 
-wins = op("wins", "x, y", numpy="np.heaviside(x - y, 0.5)", formula="[$x > $y]", dtype="inexact",
-    vjp=(None, None),
-    says="1 where the first is larger, a half where they tie, 0 elsewhere",
-    torch="torch.heaviside(x - y, torch.tensor(0.5, dtype=x.dtype))")
+
+def _won(g: Node, x: Node, y: Node) -> Node:
+    """Return g where x is larger, half of it where both tie: chosen, since g may be infinite."""
+    return where(x < y, 0, where(x == y, 0.5 * g, g))  # type: ignore[no-any-return]
+
 
 where = op("where", "condition, x, y", numpy="np.where(condition, x, y)",
     formula=r"\begin{cases} $x & $condition \\ $y & \text{else} \end{cases}", dtype="chosen",
@@ -98,7 +109,19 @@ where = op("where", "condition, x, y", numpy="np.where(condition, x, y)",
          lambda g, z, condition, x, y: where(condition, g, 0),
          lambda g, z, condition, x, y: where(condition, 0, g)),
     says="takes from x where the condition holds, and from y elsewhere",
-    torch="torch.where(condition, x, y)", onnx="Where", masks=True, domain=((0, 1), (-2, 2), (-2, 2)))
+    torch="torch.where(condition, x, y)", onnx="Where", masks=True,
+    hides=(None, lambda condition, x, y: logical_not(condition), lambda condition, x, y: condition),
+    domain=((0, 1), (-2, 2), (-2, 2)))
+
+
+_clip = op("clip", "x, low, high", numpy="np.clip(x, low, high)",
+    formula=r"\operatorname{clip}($x, $low, $high)",
+    vjp=(lambda g, y, x, low, high: where((x < low) | (x > high), 0, g),
+         lambda g, y, x, low, high: where(x < low, g, 0),
+         lambda g, y, x, low, high: where((x > high) & (x >= low), g, 0)),
+    hides=(lambda x, low, high: (x < low) | (x > high), None, None),
+    says="limits values to [low, high]", torch="torch.clamp(x, low, high)", onnx="Clip",
+    domain=((-3, 3), (-1, -0.5), (0.5, 1)), internal=True)
 
 
 @public
@@ -108,14 +131,6 @@ def clip(x: Array, min: Array = None, max: Array = None) -> Any:
         return _clip(x, min, max)
     return x if min is max else (maximum(x, min) if max is None else minimum(x, max))
 
-
-_clip = op("clip", "x, low, high", numpy="np.clip(x, low, high)",
-    formula=r"\operatorname{clip}($x, $low, $high)",
-    vjp=(lambda g, y, x, low, high: where((x < low) | (x > high), 0, g),
-         lambda g, y, x, low, high: where(x < low, g, 0),
-         lambda g, y, x, low, high: where((x > high) & (x >= low), g, 0)),
-    says="limits values to [low, high]", torch="torch.clamp(x, low, high)", onnx="Clip",
-    domain=((-3, 3), (-1, -0.5), (0.5, 1)), internal=True)
 
 floor = op("floor", "x", numpy="np.floor(x)", formula=r"\lfloor $x \rfloor", vjp=(None,),
     says="rounds down; flat, so its slope is 0", torch="torch.floor(x)", onnx="Floor")
@@ -163,7 +178,37 @@ isinf = _logic("isinf", "x", r"|$x| = \infty", "whether it is infinite", "IsInf"
 isfinite = _logic("isfinite", "x", r"|$x| < \infty", "whether it is a finite number", "")
 
 
+def _condition(x: Node) -> Node:
+    if x.dtype is not None and x.dtype != bool:
+        raise DtypeError(f"& | ^ ~ join conditions, but {x!r} holds numbers", "compare first: (x > 0) & (y > 0)")
+    return x
+
+
 @public
+def bitwise_and(x: Array, y: Array) -> Any:
+    """Say whether both conditions hold: x & y."""
+    return logical_and(_condition(x), _condition(y))
+
+
+@public
+def bitwise_or(x: Array, y: Array) -> Any:
+    """Say whether at least one condition holds: x | y."""
+    return logical_or(_condition(x), _condition(y))
+
+
+@public
+def bitwise_xor(x: Array, y: Array) -> Any:
+    """Say whether exactly one condition holds: x ^ y."""
+    return logical_xor(_condition(x), _condition(y))
+
+
+@public(numpy="bitwise_not bitwise_invert")
+def invert(x: Array) -> Any:
+    """Say whether a condition does not hold: ~x."""
+    return logical_not(_condition(x))
+
+
+@public(numpy="conjugate conj")
 def positive(x: Array) -> Any:
     """Return x unchanged: +x."""
     return x
@@ -173,6 +218,18 @@ def positive(x: Array) -> Any:
 def reciprocal(x: Array) -> Any:
     """One over x: 1 / x."""
     return 1.0 / x
+
+
+@public(numpy="radians")
+def deg2rad(x: Array) -> Any:
+    """Turn degrees into radians: x π / 180."""
+    return x * (math.pi / 180)
+
+
+@public(numpy="degrees")
+def rad2deg(x: Array) -> Any:
+    """Turn radians into degrees: x 180 / π."""
+    return x * (180 / math.pi)
 
 
 @public(numpy="round")

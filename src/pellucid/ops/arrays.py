@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, ShapeError
-from pellucid.graph import Node, lift
-from pellucid.ops.arithmetic import minimum, where
-from pellucid.ops.core import Array, Axis, axes_of, public
+from pellucid.graph import Node, lift, mismatch
+from pellucid.ops.arithmetic import maximum, minimum, where
+from pellucid.ops.core import Array, Axis, axes_of, broadcast, public
 from pellucid.ops.reduce import argsort, mean, sum
 from pellucid.ops.shape import (
     astype,
@@ -74,21 +74,44 @@ def vsplit(x: Array, indices_or_sections: Any) -> Any:
 
 
 @public
-def atleast_1d(x: Array) -> Any:
+def dsplit(x: Array, indices_or_sections: Any) -> Any:
+    """Cut along the third axis."""
+    return split(x, indices_or_sections, 2)
+
+
+@public
+def unstack(x: Array, axis: int = 0) -> Any:
+    """Return the parts along an axis, that axis gone: undoes `stack`."""
+    return tuple(_along(x, axis, k) for k in range(x.shape[axis]))
+
+
+def _each(xs: Sequence[Node], shaped: Any) -> Any:
+    """Return what becomes of one array, or the tuple of what becomes of many."""
+    return shaped(xs[0]) if len(xs) == 1 else tuple(map(shaped, xs))
+
+
+@public
+def atleast_1d(*xs: Array) -> Any:
     """Return a number as an array of one."""
-    return x if x.ndim else reshape(x, (1,))
+    return _each(xs, lambda x: x if x.ndim else reshape(x, (1,)))
 
 
 @public
-def atleast_2d(x: Array) -> Any:
+def atleast_2d(*xs: Array) -> Any:
     """Return a vector as a matrix of one row."""
-    return x if x.ndim > 1 else reshape(x, (1, x.size))
+    return _each(xs, lambda x: x if x.ndim > 1 else reshape(x, (1, x.size)))
 
 
 @public
-def atleast_3d(x: Array) -> Any:
+def atleast_3d(*xs: Array) -> Any:
     """Return a matrix as a stack of columns, (m, n, 1); a vector as (1, n, 1)."""
-    return expand_dims(x, -1) if x.ndim == 2 else x if x.ndim > 2 else reshape(x, (1, x.size, 1))
+    return _each(xs, lambda x: expand_dims(atleast_2d(x), -1) if x.ndim < 3 else x)
+
+
+@public
+def broadcast_arrays(*xs: Array) -> Any:
+    """Return every array copied to the one shape that all of them broadcast to."""
+    return tuple(broadcast_to(x, broadcast(*[x.shape for x in xs])) for x in xs)
 
 
 @public(numpy="row_stack")
@@ -182,14 +205,19 @@ def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 
 @public
-def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Any:
+def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     """Put a margin around: a constant, or values of x as `np.pad` picks them (edge, reflect, wrap)."""
+    if isinstance(pad_width, dict):
+        chosen = {a % x.ndim: w for a, w in pad_width.items()}
+        pad_width = [np.broadcast_to(chosen.get(k, 0), 2) for k in range(x.ndim)]
     widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim, 2))
+    fills = np.broadcast_to(np.asarray(constant_values, dtype=x.dtype), (x.ndim, 2))
     for axis, (before, after) in enumerate(widths):
         size = x.shape[axis]
         if mode == "constant":
-            x = concatenate([*_margin(x, axis, before, constant_values), x,
-                             *_margin(x, axis, after, constant_values)], axis)  # fmt: skip
+            left, right = fills[axis]
+            margins = _margin(x, axis, before, left), _margin(x, axis, after, right)
+            x = concatenate([*margins[0], x, *margins[1]], axis)
         elif mode in ("edge", "reflect", "symmetric", "wrap"):
             x = take(x, np.pad(np.arange(size), (before, after), mode), axis)  # type: ignore[call-overload]
         else:
@@ -214,17 +242,23 @@ def sort(x: Array, axis: int | None = -1) -> Any:
 
 
 @public
-def median(x: Array, axis: int | None = None, keepdims: bool = False) -> Any:
+def median(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the middle value, or the mean of the two in the middle."""
-    rows = ravel(x) if axis is None else moveaxis(x, axis, -1)
+    gone = axes_of(axis, x.ndim)
+    kept = [k for k in range(x.ndim) if k not in gone]
+    rows = reshape(x.transpose(*kept, *gone), (*(x.shape[k] for k in kept), -1))
     size = rows.shape[-1]
     middle = mean(sort(rows)[..., (size - 1) // 2 : size // 2 + 1], -1)
-    return expand_dims(middle, axes_of(axis, x.ndim)) if keepdims else middle
+    return expand_dims(middle, gone) if keepdims else middle
 
 
 @public
-def diff(x: Array, n: int = 1, axis: int = -1) -> Any:
-    """Subtract from each value the one before it; n times."""
+def diff(x: Array, n: int = 1, axis: int = -1, prepend: Array = None, append: Array = None) -> Any:
+    """Subtract from each value the one before it; n times; `prepend` and `append` come first."""
+    edge = (*x.shape[: axis % x.ndim], 1, *x.shape[axis % x.ndim + 1 :])
+    ends = [a if a is None or a.ndim else broadcast_to(a, edge) for a in (prepend, append)]
+    if prepend is not None or append is not None:
+        x = concatenate([a for a in (ends[0], x, ends[1]) if a is not None], axis)
     for _ in range(n):
         x = _along(x, axis, slice(1, None)) - _along(x, axis, slice(None, -1))
     return x
@@ -285,16 +319,49 @@ def average(x: Array, axis: Axis = None, weights: Array = None, keepdims: bool =
     """Return the mean, or the weighted mean Σ w x / Σ w."""
     if weights is None:
         return mean(x, axis, keepdims)
-    weights = broadcast_to(weights, x.shape) if weights.ndim == x.ndim else weights
     if weights.ndim != x.ndim:
-        raise ShapeError("average: the weights need the shape of x")
+        along = axes_of(axis, x.ndim)
+        if axis is None or weights.shape != tuple(x.shape[k] for k in along):
+            raise mismatch("average: the weights need the shape of x, or of its axis", x.shape, weights.shape)
+        weights = reshape(weights, tuple(s if k in along else 1 for k, s in enumerate(x.shape)))
+    weights = broadcast_to(weights, x.shape)
     return sum(weights * x, axis, keepdims) / sum(weights, axis, keepdims)
 
 
 @public
-def linspace(start: Array, stop: Array, num: int = 50) -> Any:
+def linspace(start: Array, stop: Array, num: int = 50, endpoint: bool = True, axis: int = 0) -> Any:
     """Return `num` evenly spaced values from start to stop, both included."""
-    return start + (stop - start) * (np.arange(num) / max(num - 1, 1))
+    rank = max(start.ndim, stop.ndim)
+    share = (np.arange(num) / max(num - bool(endpoint), 1)).reshape((-1, *(1,) * rank))
+    return moveaxis(start + (stop - start) * share, 0, axis)
+
+
+@public
+def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Add up what is a number."""
+    return sum(where(x != x, 0, x), axis, keepdims)
+
+
+@public
+def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Average what is a number."""
+    return nansum(x, axis, keepdims) / sum(x == x, axis, keepdims)
+
+
+@public
+def trapezoid(y: Array, x: Array = None, dx: float = 1.0, axis: int = -1) -> Any:
+    """Return the area under points joined by lines: Σ (x₊ - x)(y₊ + y) / 2."""
+    steps = dx if x is None else diff(x, axis=axis if x.ndim > 1 else -1)
+    if x is not None and x.ndim == 1:
+        steps = moveaxis(reshape(steps, (-1, *(1,) * (y.ndim - 1))), 0, axis)
+    left, right = _along(y, axis, slice(None, -1)), _along(y, axis, slice(1, None))
+    return sum(steps * (right + left) / 2, axis)
+
+
+@public
+def fmax(x: Array, y: Array) -> Any:
+    """Return the larger of two, the number where one is NaN."""
+    return where(x != x, y, where(y != y, x, maximum(x, y)))
 
 
 @public

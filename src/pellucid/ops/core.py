@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache, wraps
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from pellucid import dims
 from pellucid.dims import Shape, Size
 from pellucid.errors import ArgumentError, ShapeError
-from pellucid.graph import FUNCTIONS, HELPERS, OPS, Array, Attrs, Kind, Node, Op, build, lift, mismatch
+from pellucid.graph import FUNCTIONS, HELPERS, OPS, Array, Kind, Node, Op, build, lift, mismatch
 
 Function = Callable[..., Any]
 Dtype = np.dtype[Any]
@@ -160,12 +161,11 @@ def op(
     OPS[name] = entry
     if entry.is_helper:
         HELPERS[name] = entry.numpy
-    call = _caller(entry)
+    call: Any = _caller(entry)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = docstring(entry)
-    function: Any = public(call, numpy=also)
-    function.op = entry
-    return function  # type: ignore[no-any-return]
+    call.op = entry
+    return _known_as(call, name, also)
 
 
 def helper(text: str) -> None:
@@ -174,12 +174,13 @@ def helper(text: str) -> None:
 
 
 def _caller(entry: Op) -> Function:
-    """Return a function with the entry's own signature that builds its node."""
+    """Return a function of nodes or arrays, with the entry's own signature, that builds its node."""
     keys = list(entry.settings)
     heads = [o for o in entry.operands if o[0] != "*"]
     rest = [o for o in entry.operands if o[0] == "*"]
     defaults = [f"{k}=_settings[{k!r}]" for k in keys]
-    inside = f"[{', '.join(entry.operands)}], dict({', '.join(f'{k}={k}' for k in keys)})"
+    inside = f"({', '.join(entry.operands)},), dict({', '.join(f'{k}={k}' for k in keys)})"
+    inside = inside.replace("(,)", "()").replace("dict()", "{}")
     head = ", ".join([*heads, *rest, *defaults])
     scope = {"_make": _make, "_entry": entry, "_settings": _defaults(entry)}
     made: Function = eval(f"lambda {head}: _make(_entry, {inside})", scope)
@@ -193,12 +194,12 @@ def _defaults(entry: Op) -> dict[str, Any]:
     return {k: eval(ast.unparse(v), {"np": np}) for k, v in entry.settings.items()}
 
 
-def _make(entry: Op, operands: Sequence[Any], settings: dict[str, Any]) -> Node:
-    args = tuple(map(lift, operands))
+def _make(entry: Op, operands: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    args = tuple([x if isinstance(x, Node) else _operand(x) for x in operands])
     if "axis" in settings and args[0].shape is not None:
         settings["axis"] = normal_axis(settings["axis"], args[0].ndim)
-    attrs: Attrs = tuple(settings.items())
-    return build(entry, args, attrs)
+    node = build(entry, args, tuple(settings.items()))
+    return node if any(map(_has_node, operands)) or not args else writable(node)
 
 
 def docstring(entry: Op) -> str:
@@ -220,25 +221,29 @@ def public(function: Function | None = None, *, numpy: str = "") -> Any:
     """
     if function is None:
         return lambda f: public(f, numpy=numpy)
-    kinds = {k: v for k, v in function.__annotations__.items() if str(v).startswith("Array")}
-    order = [p for p in inspect.signature(function).parameters.values()]
-    star = next((k for k, p in enumerate(order) if p.kind is p.VAR_POSITIONAL), None)
+    parameters = inspect.signature(function).parameters.values()
+    kinds = {p.name: str(p.annotation) for p in parameters if str(p.annotation).startswith("Array")}
+    heads = [kinds.get(p.name, "") for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    star = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    rest = heads[-1] if star else ""
 
     @wraps(function)
     def call(*args: Any, **settings: Any) -> Any:
-        full, graph = list(args), False
-        for k, arg in enumerate(args):
-            spot = order[k if star is None else min(k, star)] if k < len(order) or star else None
-            if spot is not None and spot.name in kinds:
-                full[k] = _lifted(arg, kinds[spot.name])
-                graph = graph or _has_node(arg)
-        for name in settings.keys() & kinds.keys():
-            graph = graph or _has_node(settings[name])
-            settings[name] = _lifted(settings[name], kinds[name])
+        placed = list(zip(args, chain(heads, repeat(rest)), strict=False))
+        named = [(v, kinds.get(k, "")) for k, v in settings.items()]
+        full = [_lifted(x, kind) if kind else x for x, kind in placed]
+        for k in kinds.keys() & settings.keys():
+            settings[k] = _lifted(settings[k], kinds[k])
         result = function(*full, **settings)
+        graph = any(kind and _has_node(x) for x, kind in chain(placed, named))
         return result if graph else values(result)
 
-    for known in (function.__name__, *numpy.split()):
+    return _known_as(call, function.__name__, numpy)
+
+
+def _known_as(call: Function, name: str, numpy: str) -> Function:
+    """Enter a function under its name and NumPy's other names for it."""
+    for known in (name, *numpy.split()):
         FUNCTIONS[known] = call
     return call
 
@@ -249,11 +254,13 @@ def _has_node(x: Any) -> bool:
 
 def _lifted(x: Any, kind: str) -> Any:
     """Return an operand as a node; `Arrays` are a sequence of operands, not one."""
-    if x is None or isinstance(x, Node):
-        return x
     if kind == "Arrays" and isinstance(x, (list, tuple)):
-        return [_lifted(v, "Array") for v in x]
-    return FUNCTIONS["stack"](x) if _has_node(x) else lift(x)
+        return [_operand(v) for v in x]
+    return None if x is None else _operand(x)
+
+
+def _operand(x: Any) -> Node:
+    return FUNCTIONS["stack"](x) if _has_node(x) and not isinstance(x, Node) else lift(x)
 
 
 def values(result: Any) -> Any:

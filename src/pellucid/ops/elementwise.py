@@ -11,37 +11,37 @@ import math
 from typing import Any
 
 from pellucid.graph import Node
-from pellucid.ops.arithmetic import clip, minimum, sqrt, square, where
+from pellucid.ops.arithmetic import clip, isinf, minimum, sign, sqrt, square, where
 from pellucid.ops.core import Array, helper, op, public
 
 # -- exponentials and logarithms ---------------------------------------------------------------
 
-exp = op("exp", "x", numpy="np.exp(x)", formula="e^{$x}", level=3, dtype="inexact",
+exp = op("exp", "x", numpy="np.exp(x)", formula="e^{$x}", level=3, dtype="inexact", steep=True,
     vjp=(lambda g, y, x: g * y,),
     says="e to the power of x", torch="torch.exp(x)", onnx="Exp")
 
-expm1 = op("expm1", "x", numpy="np.expm1(x)", formula="e^{$x} - 1", level=1, dtype="inexact",
+expm1 = op("expm1", "x", numpy="np.expm1(x)", formula="e^{$x} - 1", level=1, dtype="inexact", steep=True,
     vjp=(lambda g, y, x: g * exp(x),),
     says="e to the power of x, minus 1, exact near 0", torch="torch.expm1(x)")
 
-exp2 = op("exp2", "x", numpy="np.exp2(x)", formula="2^{$x}", level=3, dtype="inexact",
+exp2 = op("exp2", "x", numpy="np.exp2(x)", formula="2^{$x}", level=3, dtype="inexact", steep=True,
     vjp=(lambda g, y, x: g * (math.log(2) * y),),
     says="2 to the power of x", torch="torch.exp2(x)")
 
-log = op("log", "x", numpy="np.log(x)", formula=r"\ln($x)", dtype="inexact", domain=((0.1, 3),),
+log = op("log", "x", numpy="np.log(x)", formula=r"\ln($x)", dtype="inexact", steep=True, domain=((0.1, 3),),
     vjp=(lambda g, y, x: g / x,),
     says="the power to which e gives x", torch="torch.log(x)", onnx="Log")
 
-log1p = op("log1p", "x", numpy="np.log1p(x)", formula=r"\ln(1 + $x)", dtype="inexact",
+log1p = op("log1p", "x", numpy="np.log1p(x)", formula=r"\ln(1 + $x)", dtype="inexact", steep=True,
     domain=((-0.9, 3),),
     vjp=(lambda g, y, x: g / (1 + x),),
     says="the logarithm of 1 + x, exact near 0", torch="torch.log1p(x)")
 
-log2 = op("log2", "x", numpy="np.log2(x)", formula=r"\log_2($x)", dtype="inexact", domain=((0.1, 3),),
+log2 = op("log2", "x", numpy="np.log2(x)", formula=r"\log_2($x)", dtype="inexact", steep=True, domain=((0.1, 3),),
     vjp=(lambda g, y, x: g * (1 / math.log(2)) / x,),
     says="the power to which 2 gives x", torch="torch.log2(x)")
 
-log10 = op("log10", "x", numpy="np.log10(x)", formula=r"\log_{10}($x)", dtype="inexact", domain=((0.1, 3),),
+log10 = op("log10", "x", numpy="np.log10(x)", formula=r"\log_{10}($x)", dtype="inexact", steep=True, domain=((0.1, 3),),
     vjp=(lambda g, y, x: g * (1 / math.log(10)) / x,),
     says="the power to which 10 gives x", torch="torch.log10(x)")
 
@@ -55,15 +55,15 @@ cos = op("cos", "x", numpy="np.cos(x)", formula=r"\cos($x)", dtype="inexact",
     vjp=(lambda g, y, x: -(g * sin(x)),),
     says="the width of the point at angle x, in radians", torch="torch.cos(x)", onnx="Cos")
 
-tan = op("tan", "x", numpy="np.tan(x)", formula=r"\tan($x)", dtype="inexact", domain=((-1.2, 1.2),),
+tan = op("tan", "x", numpy="np.tan(x)", formula=r"\tan($x)", dtype="inexact", steep=True, domain=((-1.2, 1.2),),
     vjp=(lambda g, y, x: g * (1 + square(y)),),
     says="the slope of the line at angle x, in radians", torch="torch.tan(x)", onnx="Tan")
 
-arcsin = op("arcsin", "x", numpy="np.arcsin(x)", formula=r"\arcsin($x)", dtype="inexact", domain=((-0.9, 0.9),),
+arcsin = op("arcsin", "x", numpy="np.arcsin(x)", formula=r"\arcsin($x)", dtype="inexact", steep=True, domain=((-0.9, 0.9),),
     vjp=(lambda g, y, x: g / sqrt((1 - x) * (1 + x)),),
     says="the angle whose sine is x", torch="torch.asin(x)", onnx="Asin", also="asin")
 
-arccos = op("arccos", "x", numpy="np.arccos(x)", formula=r"\arccos($x)", dtype="inexact", domain=((-0.9, 0.9),),
+arccos = op("arccos", "x", numpy="np.arccos(x)", formula=r"\arccos($x)", dtype="inexact", steep=True, domain=((-0.9, 0.9),),
     vjp=(lambda g, y, x: -(g / sqrt((1 - x) * (1 + x))),),
     says="the angle whose cosine is x", torch="torch.acos(x)", onnx="Acos", also="acos")
 
@@ -71,45 +71,58 @@ arctan = op("arctan", "x", numpy="np.arctan(x)", formula=r"\arctan($x)", dtype="
     vjp=(lambda g, y, x: g * square(1 / hypot(1, x)),),  # 1/(1+x²), but x² cannot overflow
     says="the angle whose tangent is x", torch="torch.atan(x)", onnx="Atan", also="atan")
 
-sinh = op("sinh", "x", numpy="np.sinh(x)", formula=r"\sinh($x)", dtype="inexact",
+sinh = op("sinh", "x", numpy="np.sinh(x)", formula=r"\sinh($x)", dtype="inexact", steep=True,
     vjp=(lambda g, y, x: g * cosh(x),),
     says="half the difference of exp(x) and exp(-x)", torch="torch.sinh(x)", onnx="Sinh")
 
-cosh = op("cosh", "x", numpy="np.cosh(x)", formula=r"\cosh($x)", dtype="inexact",
+cosh = op("cosh", "x", numpy="np.cosh(x)", formula=r"\cosh($x)", dtype="inexact", steep=True,
     vjp=(lambda g, y, x: g * sinh(x),),
     says="half the sum of exp(x) and exp(-x)", torch="torch.cosh(x)", onnx="Cosh")
 
 tanh = op("tanh", "x", numpy="np.tanh(x)", formula=r"\tanh($x)", dtype="inexact",
-    vjp=(lambda g, y, x: g * (1 / cosh(x) / cosh(x)),),  # 1 - tanh² cancels where tanh is near 1
+    vjp=(lambda g, y, x: g * tanh_slope(x),),
     says="squeezes each value into (-1, 1)", torch="torch.tanh(x)", onnx="Tanh")
+
+tanh_slope = op("tanh_slope", "x", numpy="(1 / np.cosh(x)) ** 2", formula=r"\frac{1}{\cosh^2 $x}", dtype="inexact",
+    vjp=(lambda g, y, x: -(g * (2 * y * tanh(x))),), internal=True,
+    same_as=lambda x: square(1 / cosh(x)),
+    says="the slope of tanh, as 1/cosh²: 1 - tanh² cancels where tanh is near 1",
+    torch="(1 / torch.cosh(x)) ** 2")
 
 arcsinh = op("arcsinh", "x", numpy="np.arcsinh(x)", formula=r"\operatorname{arsinh}($x)", dtype="inexact",
     vjp=(lambda g, y, x: g / hypot(1, x),),
     says="the number whose sinh is x", torch="torch.asinh(x)", onnx="Asinh", also="asinh")
 
-arccosh = op("arccosh", "x", numpy="np.arccosh(x)", formula=r"\operatorname{arcosh}($x)", dtype="inexact", domain=((1.2, 3),),
+arccosh = op("arccosh", "x", numpy="np.arccosh(x)", formula=r"\operatorname{arcosh}($x)", dtype="inexact", steep=True, domain=((1.2, 3),),
     vjp=(lambda g, y, x: g / (sqrt(x - 1) * sqrt(x + 1)),),
     says="the number of at least 0 whose cosh is x", torch="torch.acosh(x)", onnx="Acosh", also="acosh")
 
-arctanh = op("arctanh", "x", numpy="np.arctanh(x)", formula=r"\operatorname{artanh}($x)", dtype="inexact", domain=((-0.9, 0.9),),
+arctanh = op("arctanh", "x", numpy="np.arctanh(x)", formula=r"\operatorname{artanh}($x)", dtype="inexact", steep=True, domain=((-0.9, 0.9),),
     vjp=(lambda g, y, x: g / ((1 - x) * (1 + x)),),
     says="the number whose tanh is x", torch="torch.atanh(x)", onnx="Atanh", also="atanh")
 
 # -- functions of two numbers ------------------------------------------------------------------
 
 hypot = op("hypot", "x, y", numpy="np.hypot(x, y)", formula=r"\sqrt{{$x}^2 + {$y}^2}", dtype="inexact", commutes=True,
-    vjp=(lambda g, z, x, y: g * (x / z),
-         lambda g, z, x, y: g * (y / z)),
-    says="the length of the vector (x, y), without overflow", torch="torch.hypot(x, y)", domain=((0.5, 2),))
+    vjp=(lambda g, z, x, y: g * _cosine(x, z),
+         lambda g, z, x, y: g * _cosine(y, z)),
+    says="the length of the vector (x, y), without overflow", torch="torch.hypot(x, y)", domain=((0.5, 2),),
+    note="At the corner (0, 0) both slopes are 0, as that of |x| is.")
+
+
+def _cosine(x: Node, length: Node) -> Node:
+    """Return x / length, with its limits: 0 where both are 0, and ±1 where both are infinite."""
+    return where(length == 0, 0, where(isinf(x), sign(x), x / length))  # type: ignore[no-any-return]
+
 
 arctan2 = op("arctan2", "y, x", numpy="np.arctan2(y, x)", formula=r"\operatorname{atan2}($y, $x)", dtype="inexact",
-    vjp=(lambda g, z, y, x: g * (x / hypot(x, y) / hypot(x, y)),
-         lambda g, z, y, x: -(g * (y / hypot(x, y) / hypot(x, y)))),
+    vjp=(lambda g, z, y, x: g * (_cosine(x, hypot(x, y)) / hypot(x, y)),
+         lambda g, z, y, x: -(g * (_cosine(y, hypot(x, y)) / hypot(x, y)))),
     says="the angle of the point (x, y)", torch="torch.atan2(y, x)", domain=((0.5, 2), (-2, 2)), also="atan2")
 
 logaddexp = op("logaddexp", "x, y", numpy="np.logaddexp(x, y)", formula=r"\ln(e^{$x} + e^{$y})", dtype="inexact", commutes=True,
-    vjp=(lambda g, z, x, y: g * sigmoid(x - y),
-         lambda g, z, x, y: g * sigmoid(y - x)),
+    vjp=(lambda g, z, x, y: g * sigmoid(where(x == y, 0, x - y)),  # equal infinities share
+         lambda g, z, x, y: g * sigmoid(where(x == y, 0, y - x))),
     says="the logarithm of exp(x) + exp(y), without overflow", torch="torch.logaddexp(x, y)")
 
 # -- the error function and the normal distribution --------------------------------------------
@@ -118,15 +131,17 @@ helper('''def horner(coefficients, x):
     """The polynomial with these coefficients, the highest power first."""
     value = coefficients[0]
     for c in coefficients[1:]:
-        value = value * x + c
+        value *= x  # in place, from the second step on
+        value += c
     return value
 ''')
 
 helper('''def erf_series(x):
     """erf for |x| <= 1/2: 2/sqrt(pi) sum (-1)^n x^(2n+1) / (n! (2n+1)) (Abramowitz & Stegun 7.1.5)."""
-    terms = [(-1.0) ** n / (2 * n + 1) for n in range(13)]
+    sign_over_factorial, terms = 1.0, [1.0]
     for n in range(1, 13):
-        terms[n:] = [t / n for t in terms[n:]]
+        sign_over_factorial /= -n
+        terms.append(sign_over_factorial / (2 * n + 1))
     return x * (horner(terms[::-1], x * x) * 1.1283791670955126)
 ''')
 
@@ -221,7 +236,7 @@ log_sigmoid = op("log_sigmoid", "x", numpy="-np.logaddexp(0, -x)", formula=r"\ln
     says="the logarithm of the sigmoid, exact for every x", torch="torch.nn.functional.logsigmoid(x)")
 
 relu = op("relu", "x", numpy="np.maximum(x, 0)", formula=r"\max(0, $x)",
-    vjp=(lambda g, y, x: where(x <= 0, 0, g),),
+    vjp=(lambda g, y, x: where(x <= 0, 0, g),), hides=(lambda x: x <= 0,),
     says="keeps what is positive, and nothing else", torch="torch.relu(x)", onnx="Relu")
 
 leaky_relu = op("leaky_relu", "x, alpha=0.01", numpy="np.where(x > 0, x, alpha * x)",
@@ -263,10 +278,11 @@ swish = op("swish", "x", formula=r"$x \, \sigma($x)", level=2, dtype="inexact",
 
 gelu = op("gelu", "x", formula=r"$x \, \Phi($x)", level=2, dtype="inexact",
     numpy='''def gelu(x):
-    """x Phi(x), Phi the normal distribution; on the left x comes in before the exponential."""
+    """x Phi(x), Phi the normal distribution; far from 0 as max(x, 0) - |x| Phi(-|x|)."""
     y = np.minimum(np.abs(x), 40.0)
-    left = -exp_minus_square(y, 0.5) * (y * scaled_erfc(y * 0.7071067811865476) / 2)
-    return np.where(x < -1, left, x * normal_cdf(x))
+    tail = exp_minus_square(y, 0.5) * (y * scaled_erfc(y * 0.7071067811865476) / 2)
+    near = x * (0.5 + erf_series(np.clip(x, -0.7, 0.7) * 0.7071067811865476) / 2)
+    return np.where(y < 0.7, near, np.maximum(x, 0) - tail)
 ''',
     vjp=(lambda g, y, x: g * (normal_cdf(x) + clip(x, -40.0, 40.0) * normal_pdf(x)),),
     same_as=lambda x: x * normal_cdf(x),

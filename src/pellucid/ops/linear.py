@@ -11,9 +11,9 @@ import numpy as np
 from pellucid.dims import Shape, Size
 from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import Node, mismatch
-from pellucid.ops.arithmetic import multiply, where
-from pellucid.ops.core import Array, broadcast, op, public
-from pellucid.ops.reduce import sum
+from pellucid.ops.arithmetic import absolute, multiply, sqrt, square, where
+from pellucid.ops.core import Array, Axis, axes_of, broadcast, op, public
+from pellucid.ops.reduce import max, min, sum
 from pellucid.ops.shape import (
     astype, concatenate, expand_dims, getitem, matrix_transpose, moveaxis, reshape, transpose,
 )
@@ -244,10 +244,43 @@ def diag(x: Array, k: int = 0) -> Any:
 @public
 def tril(x: Array, k: int = 0) -> Any:
     """Keep the lower triangle, zeros above diagonal `k`."""
-    return where(np.tri(_number(x.shape[-2]), _number(x.shape[-1]), k, dtype=bool), x, 0)
+    return where(_triangle(x, k), x, 0)
 
 
 @public
 def triu(x: Array, k: int = 0) -> Any:
     """Keep the upper triangle, zeros below diagonal `k`."""
-    return where(np.tri(_number(x.shape[-2]), _number(x.shape[-1]), k - 1, dtype=bool), 0, x)
+    return where(_triangle(x, k - 1), 0, x)
+
+
+def _triangle(x: Node, k: int) -> Any:
+    """Return where the lower triangle is; a vector stands for as many equal rows."""
+    return np.tri(*map(_number, x.shape[-2:]), k=k, dtype=bool)  # type: ignore[call-overload]
+
+
+@public
+def diagflat(x: Array, k: int = 0) -> Any:
+    """Return a matrix with all values of x on its diagonal."""
+    return diag(reshape(x, -1), k)
+
+
+@public
+def vecdot(x: Array, y: Array, axis: int = -1) -> Any:
+    """Multiply and sum along one axis: the inner products of two stacks of vectors."""
+    return sum(x * y, axis)
+
+
+@public
+def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Return the length of vectors: √Σx², or with `ord` (Σ|x|^ord)^(1/ord), at inf the largest |x|."""
+    if ord not in (None, 2, "fro") and (ord == "nuc" or len(axes_of(axis, x.ndim)) > 1):
+        raise ArgumentError(f"norm: ord={ord!r} of a matrix is not known", "give the axis of the vectors")
+    if ord in (None, 2, "fro"):
+        if ord == 2 and len(axes_of(axis, x.ndim)) > 1:
+            raise ArgumentError("norm: the spectral norm of a matrix is not known", 'ord="fro"')
+        total = sum(square(x), axis, keepdims)
+        return where(total == 0, 0, sqrt(total))
+    if np.isinf(ord):
+        return (max if ord > 0 else min)(absolute(x), axis, keepdims)
+    return sum(absolute(x) ** ord, axis, keepdims) ** (1 / ord)
+

@@ -6,6 +6,7 @@ Elementwise ops come first; the public functions add `reduction="mean" | "sum" |
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from pellucid.ops.arithmetic import absolute, clip, maximum, minimum, square, wh
 from pellucid.ops.arrays import one_hot
 from pellucid.ops.core import Array, helper, op, public, reduced
 from pellucid.ops.elementwise import exp, log, log1p, sigmoid, softplus
+from pellucid.ops.shape import named
 from pellucid.ops.reduce import log_softmax, log_softmax_slope, mean, opened, softmax, spread, sum
 
 
@@ -71,7 +73,7 @@ categorical_logits = op("categorical_logits", "z, y", formula=r"-\sum $y \ln \op
     kind="reduce", dtype="inexact", shape=lambda z, y: reduced(z, -1),
     numpy='''def categorical_logits(z, y):
     """-sum(y log(softmax(z))) over the classes, with 0 log(0) = 0."""
-    _, d, rest = shifted(z, -1)
+    _, d, _, rest = shifted(z, -1)
     return -np.sum(np.where(y == 0, 0, y * (d - np.log1p(rest))), axis=-1)
 ''',
     vjp=(lambda g, l, z, y: -opened(g, z, -1, False) * log_softmax_slope(y, softmax(z), -1),
@@ -80,8 +82,9 @@ categorical_logits = op("categorical_logits", "z, y", formula=r"-\sum $y \ln \op
     says="how surprised the scores z are by the class y, finite for every size of z", internal=True,
     torch="torch.nn.functional.cross_entropy(z, y, reduction='none')", examples=({"shapes": [(4, 3), (4, 3)]},))
 
-poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact", numpy="p - times_log(y, p)",
-    vjp=(lambda g, l, p, y: g * where(y == 0, 1, (p - y) / p),
+poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact", 
+    numpy="p - times_log(y, np.minimum(p, 1e308))",  # the minimum: no inf - inf
+    vjp=(lambda g, l, p, y: g * where((y == 0) | (p == math.inf), 1, (p - y) / p),
          lambda g, l, p, y: -(g * log(p))),
     same_as=lambda p, y: p - y * log(p), domain=((0.2, 3), (0, 4)),
     says="how surprised a predicted rate p is by the count y", internal=True,
@@ -115,19 +118,19 @@ def _loss(elementwise: Callable[..., Node]) -> Any:
 @_loss
 def mse(p: Node, y: Node) -> Node:
     """Average the squared error: mean((p - y)²), over all elements."""
-    return square(p - y)  # type: ignore[no-any-return]
+    return square(named(p - y, "error"))  # type: ignore[no-any-return]
 
 
 @_loss
 def half_mse(p: Node, y: Node) -> Node:
     """Average half of the squared error: mean((p - y)²) / 2, whose slope is p - y."""
-    return 0.5 * square(p - y)  # type: ignore[no-any-return]
+    return 0.5 * square(named(p - y, "error"))  # type: ignore[no-any-return]
 
 
 @_loss
 def mae(p: Node, y: Node) -> Node:
     """Average the absolute error: mean(|p - y|)."""
-    return absolute(p - y)  # type: ignore[no-any-return]
+    return absolute(named(p - y, "error"))  # type: ignore[no-any-return]
 
 
 @_loss

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pellucid import dims
 from pellucid.dims import Dim
 from pellucid.errors import ShapeError
-from pellucid.graph import Node
-from pellucid.ops.arithmetic import sqrt, square, where
+from pellucid.graph import FUNCTIONS, Node
+from pellucid.ops.arithmetic import multiply, sqrt, square, where
 from pellucid.ops.core import (
     Array, Axis, axes_of, count, helper, op, public, reduced, same,
 )
@@ -20,8 +22,11 @@ AXES: tuple[dict[str, Any], ...] = ({}, {"axis": 0}, {"axis": 1, "keepdims": Tru
 
 
 def opened(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
-    """Return a reduced `g` with the reduced axes of `x` put back as 1."""
-    return g if keepdims or not x.ndim else expand_dims(g, axes_of(axis, x.ndim))
+    """Return a reduced `g` with the reduced axes of `x` put back as 1, where they are not leading."""
+    gone = axes_of(axis, x.ndim)
+    if keepdims or gone == tuple(range(len(gone))):  # leading axes are stretched unasked
+        return g
+    return expand_dims(g, gone)  # type: ignore[no-any-return]
 
 
 def spread(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
@@ -44,8 +49,9 @@ mean = op("mean", "x, axis=None, keepdims=False", numpy="np.mean(x, axis=axis, k
 
 
 def _share_of_ties(g: Node, y: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
-    tied = astype(x == opened(y, x, axis, keepdims), x.dtype)
-    return opened(g, x, axis, keepdims) * (tied / sum(tied, axis, True))
+    tied = x == opened(y, x, axis, keepdims)
+    share = opened(g, x, axis, keepdims) / sum(astype(tied, x.dtype), axis, True)
+    return where(tied, share, 0)  # type: ignore[no-any-return]
 
 
 max = op("max", "x, axis=None, keepdims=False", numpy="np.max(x, axis=axis, keepdims=keepdims)",
@@ -107,8 +113,12 @@ def var(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> A
 
 @public
 def std(x: Array, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Any:
-    """Take the root of the variance: the typical distance from the mean."""
-    return sqrt(var(x, axis, ddof, keepdims))
+    """Take the root of the variance: the typical distance from the mean.
+
+    Where all values are equal the slope is 0: the root alone would have an infinite one there.
+    """
+    spread_out = var(x, axis, ddof, keepdims)
+    return where(spread_out == 0, 0, sqrt(spread_out))
 
 
 @public
@@ -119,21 +129,31 @@ def ptp(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
 
 # -- the softmax family ------------------------------------------------------------------------
 
+helper('''def exp_difference(x, y):
+    """exp(x - y), with what the rounding of x - y has lost put back (Knuth's two-sum)."""
+    d = x - y
+    back = d - x
+    lost = (x - (d - back)) - (y + back)
+    e = np.exp(d)
+    return np.where(np.isfinite(lost), e + e * lost, e)
+''')
+
 helper('''def shifted(x, axis):
-    """x minus its maximum, and the sum of exp of that over all entries but one maximum.
+    """The maximum; x minus it; exp of that; and the sum of this over all entries but one maximum.
 
     That one is exp(0) = 1: so the whole sum is 1 + rest, and log1p keeps a small rest's digits.
     """
     top = np.max(x, axis=axis, keepdims=True)
     d = np.where(x == top, 0, x - top)
-    rest = np.sum(np.where(x == top, 0, np.exp(d)), axis=axis, keepdims=True)
-    return top, d, rest + (np.sum(x == top, axis=axis, keepdims=True, dtype=rest.dtype) - 1)
+    e = np.where(x == top, 1, exp_difference(x, top))
+    rest = np.sum(np.where(x == top, 0, e), axis=axis, keepdims=True)
+    return top, d, e, rest + (np.sum(x == top, axis=axis, keepdims=True, dtype=rest.dtype) - 1)
 ''')
 
 logsumexp = op("logsumexp", "x, axis=None, keepdims=False", formula=r"\ln \sum e^{$x}", level=2,
     numpy='''def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))), computed from the largest entry, so that exp never overflows."""
-    top, d, rest = shifted(x, axis)
+    top, _, _, rest = shifted(x, axis)
     value = top + np.log1p(rest)
     return value if keepdims else np.squeeze(value, axis=axis)
 ''',
@@ -166,8 +186,8 @@ def log_softmax_slope(g: Node, s: Node, axis: Axis) -> Node:
 softmax = op("softmax", "x, axis=-1", formula=r"\operatorname{softmax}($x)",
     numpy='''def softmax(x, axis=None):
     """exp(x) / sum(exp(x)), computed from the largest entry, so that exp never overflows."""
-    _, d, rest = shifted(x, axis)
-    return np.exp(d) / (1 + rest)
+    _, _, e, rest = shifted(x, axis)
+    return e / (1 + rest)
 ''',
     kind="reduce", shape=same, dtype="inexact",
     vjp=(lambda g, y, x, axis: softmax_slope(g, y, axis),),
@@ -178,7 +198,7 @@ softmax = op("softmax", "x, axis=-1", formula=r"\operatorname{softmax}($x)",
 log_softmax = op("log_softmax", "x, axis=-1", formula=r"\ln \operatorname{softmax}($x)",
     numpy='''def log_softmax(x, axis=None):
     """log(softmax(x)): neither term is positive, so nothing cancels."""
-    _, d, rest = shifted(x, axis)
+    _, d, _, rest = shifted(x, axis)
     return d - np.log1p(rest)
 ''',
     kind="reduce", shape=same, dtype="inexact",
@@ -196,32 +216,62 @@ _cumsum = op("running_sum", "x, axis=-1", numpy="np.cumsum(x, axis=axis)", formu
     says="adds up all values so far, along the axis", torch="torch.cumsum(x, axis)", onnx="CumSum")
 
 
-@public(numpy="cumulative_sum")
+@public
 def cumsum(x: Array, axis: int | None = None) -> Any:
     """Add up all values so far, along the axis (of the flat array, where none is given)."""
     return _cumsum(reshape(x, -1), 0) if axis is None else _cumsum(x, axis)
 
 
-@public(numpy="cumulative_prod")
-def cumprod(x: Array, axis: int | None = None) -> Any:
-    """Multiply up all values so far, by doubling strides, so that slopes hold at zeros, too."""
-    if axis is None:
-        return cumprod(reshape(x, -1), 0)
+def accumulate(combine: Any, x: Node, axis: int = 0) -> Node:
+    """Combine all values so far, along the axis, by doubling strides."""
     rows, stride = moveaxis(x, axis, 0), 1
     while stride < rows.shape[0]:
-        rows = concatenate([rows[:stride], rows[stride:] * rows[:-stride]], 0)
+        rows = concatenate([rows[:stride], combine(rows[stride:], rows[:-stride])], 0)
         stride *= 2
-    return moveaxis(rows, 0, axis)
+    return moveaxis(rows, 0, axis)  # type: ignore[no-any-return]
+
+
+FUNCTIONS["__accumulate__"] = accumulate
+
+
+@public
+def cumprod(x: Array, axis: int | None = None) -> Any:
+    """Multiply up all values so far; the slope holds at zeros, too."""
+    return accumulate(multiply, reshape(x, -1)) if axis is None else accumulate(multiply, x, axis)
+
+
+def _cumulative(running: Any, x: Node, axis: int | None, start: float | None) -> Any:
+    """Run along the axis, which only a vector need not name; `start` comes first, where wanted."""
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"which of the {x.ndim} axes is to be run along?", "axis=0")
+    axis = axes_of(axis or 0, x.ndim)[0]
+    sums = running(x, axis)
+    if start is None:
+        return sums
+    first = np.full(tuple(1 if k == axis else s for k, s in enumerate(x.shape)), start, sums.dtype)
+    return concatenate([first, sums], axis)
+
+
+@public
+def cumulative_sum(x: Array, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Add up all values so far; `include_initial` puts the empty sum, 0, before them."""
+    return _cumulative(cumsum, x, axis, 0 if include_initial else None)
+
+
+@public
+def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = False) -> Any:
+    """Multiply up all values so far; `include_initial` puts the empty product, 1, before them."""
+    return _cumulative(cumprod, x, axis, 1 if include_initial else None)
 
 
 def _position(name: str, says: str, text: str) -> Any:
-    return op(name, "x, axis=None", numpy=text, formula=rf"\operatorname{{{name}}}($x)", kind="opaque",
-        shape=reduced, dtype="integer", vjp=(None,), says=says, torch=f"torch.{name}(x, axis)",
+    return op(name, "x, axis=None, keepdims=False", numpy=text, formula=rf"\operatorname{{{name}}}($x)", kind="opaque",
+        shape=reduced, dtype="integer", vjp=(None,), says=says, torch=f"torch.{name}(x, axis, keepdim=keepdims)",
         examples=({"axis": 0}, {"axis": 1}))
 
 
-argmax = _position("argmax", "where the largest value stands", "np.argmax(x, axis=axis)")
-argmin = _position("argmin", "where the smallest value stands", "np.argmin(x, axis=axis)")
+argmax = _position("argmax", "where the largest value stands", "np.argmax(x, axis=axis, keepdims=keepdims)")
+argmin = _position("argmin", "where the smallest value stands", "np.argmin(x, axis=axis, keepdims=keepdims)")
 
 argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')", kind="opaque",
     formula=r"\operatorname{argsort}($x)", shape=same, dtype="integer", vjp=(None,),
@@ -229,11 +279,11 @@ argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stab
     examples=({}, {"axis": 0}))
 
 
-def _every(name: str, latex: str, says: str) -> Any:
+def _every(name: str, latex: str, says: str, monoid: tuple[float, str]) -> Any:
     return op(name, "x, axis=None, keepdims=False", numpy=f"np.{name}(x, axis=axis, keepdims=keepdims)",
-        formula=f"{latex} $x", level=0, kind="reduce", shape=reduced, dtype="boolean", vjp=(None,),
+        formula=f"{latex} $x", level=0, kind="reduce", shape=reduced, dtype="boolean", vjp=(None,), monoid=monoid,
         says=says, torch=f"torch.{name}(x)", examples=AXES)
 
 
-all = _every("all", r"\forall", "whether every value holds")
-any = _every("any", r"\exists", "whether at least one value holds")
+all = _every("all", r"\forall", "whether every value holds", (1.0, "logical_and"))
+any = _every("any", r"\exists", "whether at least one value holds", (0.0, "logical_or"))

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid import dims
 from pellucid.dims import Dim, Shape, Size
 from pellucid.errors import ShapeError, TraceError
-from pellucid.graph import Node, lift, mismatch
+from pellucid.graph import FUNCTIONS, Node, check_name, lift, mismatch
 from pellucid.ops.core import Array, axes_of, broadcast, helper, normal_shape, op, public
 
 Arrays = Sequence[Any]
@@ -38,8 +38,16 @@ identity = op("identity", "x, token=None", numpy="x", formula="$x", kind="view",
     vjp=(lambda g, y, x, token: g,),
     says="the same value, as a place of its own: what is asked about here is not asked about there")
 
-label = op("label", "x, name=''", numpy="x", formula="$x", kind="view", internal=True,
+_label = op("label", "x, name=''", numpy="x", formula="$x", kind="view", internal=True,
     vjp=(lambda g, y, x, name: g,), says="the same value under a name")
+
+
+@public
+def named(x: Array, name: str) -> Any:
+    """Return the same value under a name, which printed programs and pictures then use."""
+    check_name(name)
+    return _label(x, name)
+
 
 stop_gradient = op("stop_gradient", "x", numpy="x", formula="$x", kind="view", vjp=(None,),
     says="the same value, taken as fixed: no gradient flows back through it", torch="x.detach()")
@@ -51,17 +59,31 @@ def _reshaped(x: Shape, shape: Shape) -> Shape:
     return shape
 
 
-_reshape = op("reshape", "x, shape=()", numpy="x.reshape(shape)", formula="$x", kind="view", shape=_reshaped,
+_reshape = op("reshape", "x, shape=()", numpy="x.reshape(*shape)", formula="$x", kind="view", shape=_reshaped,
     vjp=(lambda g, y, x, shape: _reshape(g, x.shape),),
     says="the same values in rows of another length", torch="x.reshape(shape)", onnx="Reshape",
     examples=({"shape": (6,)}, {"shape": (1, 3, 2)}))
 
 
+_ravel = op("flat", "x", numpy="x.ravel()", formula="$x", kind="view", shape=lambda x: (dims.product(x),),
+    vjp=(lambda g, y, x: _reshape(g, x.shape),), internal=True,
+    says="all values in one row", torch="x.reshape(-1)", onnx="Flatten")
+
+
 @public
-def reshape(x: Array, shape: Any) -> Any:
-    """Return the same values in another shape; one size may be -1, to be worked out."""
+def reshape(x: Array, shape: Any, order: str = "C") -> Any:
+    """Return the same values in another shape; one size may be -1, to be worked out.
+
+    They are read and written with the last index changing fastest; with order="F", the first.
+    """
     shape = normal_shape(shape, x.size)
-    return x if shape == x.shape else _reshape(x, shape)
+    if order == "F":
+        return transpose(reshape(transpose(x), shape[::-1]))
+    if shape == x.shape:
+        return x
+    if not shape:
+        return _slice(x, (0,) * x.ndim)
+    return _ravel(x) if len(shape) == 1 and x.size == shape[0] else _reshape(x, shape)
 
 
 def _transposed(x: Shape, axes: Any) -> Shape:
@@ -159,9 +181,9 @@ def squeeze(x: Array, axis: Any = None) -> Any:
 
 
 @public
-def ravel(x: Array) -> Any:
+def ravel(x: Array, order: str = "C") -> Any:
     """Return all values in one row."""
-    return reshape(x, (x.size,))
+    return reshape(x, (x.size,), order)
 
 
 # -- joining -----------------------------------------------------------------------------------
@@ -370,19 +392,31 @@ def _scalar(p: Any) -> Any:
 
 
 @public
-def take(x: Array, indices: Any, axis: int | None = None) -> Any:
-    """Pick positions along an axis (of the flat array, where none is given)."""
+def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Any:
+    """Pick positions along an axis (of the flat array, where none is given).
+
+    Positions outside are an error, or by `mode` those at the border ("clip") or counted on ("wrap").
+    """
     if axis is None:
-        return getitem(ravel(x), indices)
+        x, axis = ravel(x), 0
+    if mode != "raise":
+        size = x.shape[axis]
+        indices = indices % size if mode == "wrap" else FUNCTIONS["clip"](indices, 0, size - 1)
     return getitem(x, (*(slice(None),) * (axis % x.ndim), indices))
 
 
-_along = op("take_along_axis", "x, indices, axis=-1", numpy="np.take_along_axis(x, indices, axis=axis)", kind="gather",
-    formula="$x_{$indices}", shape=lambda x, indices, axis: indices, dtype="first",
+def _picked_along(x: Shape, indices: Shape, axis: int) -> Shape:
+    if len(x) != len(indices):
+        raise mismatch("take_along_axis needs as many axes in the indices as in x", x, indices)
+    rest = broadcast((*x[:axis], 1, *x[axis + 1 :]), (*indices[:axis], 1, *indices[axis + 1 :]))
+    return (*rest[:axis], indices[axis], *rest[axis + 1 :])
+
+
+_along = op("picked_along_axis", "x, indices, axis=-1", numpy="np.take_along_axis(x, indices, axis=axis)", kind="gather",
+    formula="$x_{$indices}", shape=_picked_along, dtype="first", internal=True,
     vjp=(lambda g, y, x, indices, axis: _add_along(g, indices, axis, x.shape[axis]), None),
     says="picks, in every row, the positions given for that row", torch="torch.take_along_dim(x, indices, axis)",
     examples=())
-take_along_axis = _along
 
 _add_along = op("add_along_axis", "g, indices, axis=-1, size=1", kind="scatter", formula=r"\operatorname{scatter}($g)",
     numpy='''def add_along_axis(g, indices, axis=None, size=None):
@@ -395,6 +429,12 @@ _add_along = op("add_along_axis", "g, indices, axis=-1, size=1", kind="scatter",
 ''', shape=lambda g, indices, axis, size: (*g[:axis], size, *g[axis + 1 :]), dtype="first", internal=True,
     vjp=(lambda g, y, x, indices, axis, size: _along(g, indices, axis), None),
     says="adds values up where take_along_axis picked them")
+
+
+@public
+def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Any:
+    """Pick, in every row along the axis, the positions given for that row."""
+    return _along(ravel(x), indices, 0) if axis is None else _along(x, indices, axis)
 
 
 @public

@@ -1,0 +1,256 @@
+"""Layers: frozen values that hold settings, name their parameters and state their formula.
+
+A layer is three small methods, of which most need only two:
+    parameters(shape)   what arrays it needs for inputs of this shape: {"W": Parameter(…)}
+    __call__(x, p)      its formula, in nodes; p holds the parameters by name
+    train(x, p, draw)   the same while training, where that differs (dropout); `draw` makes masks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pellucid import ops
+from pellucid.dims import Shape, known, product, show
+from pellucid.errors import ArgumentError, ShapeError, one_of
+from pellucid.graph import FUNCTIONS, OPS, Node
+from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, initializer
+
+Params = Mapping[str, Node]
+Draw = Callable[[Shape, float], Node]  # (shape, share kept) -> a mask of 0 and 1
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One array that a layer learns: its shape and how it starts."""
+
+    shape: tuple[int, ...]
+    init: Initializer = Constant(0.0)
+
+
+class Layer:
+    """The base of every layer; a layer without parameters needs only `__call__`."""
+
+    letter: ClassVar[str] = "a"  # its output is printed as a1, a2, …
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        """Return the parameters for inputs of this shape (without the batch axis)."""
+        return {}
+
+    def __call__(self, x: Node, p: Params) -> Node:
+        """Return the output for a batch x, (n, …)."""
+        raise NotImplementedError(f"{type(self).__name__} has no formula: define __call__(self, x, p)")
+
+    def train(self, x: Node, p: Params, draw: Draw) -> Node:
+        """Return the output while training."""
+        return self(x, p)
+
+    def penalty(self, p: Params) -> Node | None:
+        """Return what its weights add to the loss, if anything."""
+        return None
+
+
+# -- activations by name -----------------------------------------------------------------------
+
+LINEAR = ("linear", "identity", "none")
+RELU_FAMILY = ("relu", "leaky_relu", "elu", "swish", "silu", "gelu", "softplus")
+
+
+def activations() -> list[str]:
+    """Return the names that `activation=` takes: every function of one array, element by element."""
+    single = [n for n, o in OPS.items() if len(o.operands) == 1 and o.kind == "map" and o.vjp and not o.internal]
+    return sorted({*single, "selu", "silu", "softmax", "log_softmax", *LINEAR} - {"astype"})
+
+
+def activation(chosen: str | Function | None) -> Function | None:
+    """Return the function of an activation's name; None where it is linear."""
+    if chosen is None or callable(chosen):
+        return chosen
+    name = str(chosen).lower()
+    if name in LINEAR:
+        return None
+    if name not in activations():
+        raise one_of("activation", chosen, activations())
+    return FUNCTIONS[name]
+
+
+def named_activation(chosen: str | Function | None) -> str:
+    """Return the activation's name, as far as it has one."""
+    if chosen is None:
+        return "linear"
+    return str(chosen).lower() if isinstance(chosen, str) else getattr(chosen, "__name__", "custom")
+
+
+def matching_init(chosen: str | Function | None) -> Initializer:
+    """Return the initializer that keeps the size of signals for this activation."""
+    name = named_activation(chosen)
+    if name == "selu":
+        return LeCun()
+    return He() if name in RELU_FAMILY else Glorot()
+
+
+# -- layers ------------------------------------------------------------------------------------
+
+
+def check_share(value: float, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ArgumentError(f"{name} is {value!r}", f"{name} is a share from 0 up to, but not, 1")
+
+
+def check_size(value: object, name: str) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:  # type: ignore[call-overload]
+        raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least 1")
+
+
+def check_penalty(value: float, name: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ArgumentError(f"{name} is {value!r}", f"{name} is a number of at least 0")
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """Every output is a weighted sum of every input, then an activation.
+
+        z = x W + b,   a = act(z)          (n, d) -> (n, units)
+
+    Args: `units`, how many outputs; `activation`, a name or a function of nodes; `bias`, whether
+    b is added; `init` for W (None: He for the ReLU family, LeCun for SELU, Glorot otherwise);
+    `l1`, `l2`: add l1 Σ|W| + (l2/2) ΣW² to the loss; `inputs`, the features, where the model is
+    to have its parameters before it sees data.
+
+    >>> Dense(8, "relu")
+    Dense(units=8, activation='relu')
+    """
+
+    units: int
+    activation: str | Function | None = None
+    bias: bool = True
+    init: Initializer | str | None = None
+    bias_init: Initializer | str | float = 0.0
+    l1: float = 0.0
+    l2: float = 0.0
+    inputs: int | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.units, "units")
+        if self.inputs is not None:
+            check_size(self.inputs, "inputs")
+        activation(self.activation)
+        initializer(self.init)
+        initializer(self.bias_init)
+        check_penalty(self.l1, "l1")
+        check_penalty(self.l2, "l2")
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        """W (d, units) and b (units,)."""
+        if len(shape) != 1 or not known(shape):
+            raise ShapeError(
+                f"Dense takes rows of features, but its input is {show(('n', *shape))}",  # type: ignore[arg-type]
+                "put pc.Flatten() before it",
+            )
+        init = initializer(self.init) or matching_init(self.activation)
+        weights = {"W": Parameter((int(shape[0]), self.units), init)}  # type: ignore[arg-type]
+        bias = Parameter((self.units,), initializer(self.bias_init) or Constant(0.0))
+        return weights | {"b": bias} if self.bias else weights
+
+    def __call__(self, x: Node, p: Params) -> Node:
+        """a = act(x W + b)."""
+        z = x @ p["W"]
+        z = ops.named(z + p["b"] if self.bias else z, "z")
+        act = activation(self.activation)
+        return act(z) if act else z
+
+    def penalty(self, p: Params) -> Node | None:
+        """l1 Σ|W| + (l2/2) ΣW²; biases are free."""
+        W, total = p["W"], None
+        if self.l1:
+            total = self.l1 * ops.sum(ops.absolute(W))
+        if self.l2:
+            square = self.l2 / 2 * ops.sum(ops.square(W))
+            total = square if total is None else total + square
+        return total
+
+    def __repr__(self) -> str:
+        """Show the settings that differ from their defaults."""
+        from dataclasses import fields
+
+        shown = [f"units={self.units}"]
+        shown += [f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default]
+        return f"Dense({', '.join(shown)})"
+
+
+@dataclass(frozen=True)
+class Activation(Layer):
+    """Apply an activation by name, or any function of nodes:  a = act(x), (n, …) -> (n, …)."""
+
+    function: str | Function
+
+    def __post_init__(self) -> None:
+        activation(self.function)
+
+    def __call__(self, x: Node, p: Params) -> Node:
+        """a = act(x)."""
+        act = activation(self.function)
+        return act(x) if act else x
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """While training, set a random share of the values to 0 and scale up the others.
+
+        train: a = x · mask / (1 - rate),   predict: a = x        (Srivastava et al. 2014)
+
+    Args: `rate`, the share that is dropped, 0 ≤ rate < 1.
+    """
+
+    rate: float = 0.5
+    letter: ClassVar[str] = "dropped"
+
+    def __post_init__(self) -> None:
+        check_share(self.rate, "rate")
+
+    def __call__(self, x: Node, p: Params) -> Node:
+        """a = x."""
+        return x
+
+    def train(self, x: Node, p: Params, draw: Draw) -> Node:
+        """a = x · mask / (1 - rate)."""
+        return x * draw(x.shape, 1 - self.rate) / (1 - self.rate) if self.rate else x
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Put all values of a sample in one row:  (n, a, b, …) -> (n, a·b·…)."""
+
+    letter: ClassVar[str] = "flat"
+
+    def __call__(self, x: Node, p: Params) -> Node:
+        """a = x, in one row."""
+        return ops.reshape(x, (x.shape[0], product(x.shape[1:])))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Shared(Layer):
+    """Use one layer's parameters in several places: every `Shared` of one name has the same ones."""
+
+    layer: Layer
+    name: str
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        """The layer's own."""
+        return self.layer.parameters(shape)
+
+    def __call__(self, x: Node, p: Params) -> Node:
+        """The layer's own."""
+        return self.layer(x, p)
+
+    def train(self, x: Node, p: Params, draw: Draw) -> Node:
+        """The layer's own."""
+        return self.layer.train(x, p, draw)
+
+    def penalty(self, p: Params) -> Node | None:
+        """The layer's own."""
+        return self.layer.penalty(p)

@@ -1,0 +1,165 @@
+"""A stack of layers as graphs: which parameters it needs, and its formula on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import dims, ops
+from pellucid.dims import Shape, symbol
+from pellucid.errors import ArgumentError, ShapeError
+from pellucid.graph import Node, lift, order, symbolic
+from pellucid.nn.init import Initializer
+from pellucid.nn.layer import Draw, Layer, Shared
+
+BATCH = symbol("n")
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """The place of one parameter in the flat buffer."""
+
+    name: str  # W1
+    key: str  # W, as its layer calls it
+    layer: int
+    shape: tuple[int, ...]
+    start: int
+    init: Initializer
+
+    @property
+    def stop(self) -> int:
+        return self.start + int(np.prod(self.shape, dtype=int))
+
+    def view(self, flat: Node) -> Node:
+        """Return the parameter as a view of the flat buffer's node."""
+        return ops.reshape(flat[self.start : self.stop], self.shape)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a stack of layers is for inputs of one shape: its parameters and where outputs go."""
+
+    layers: tuple[Layer, ...]
+    input_shape: tuple[int, ...]  # of one sample
+    output_shape: tuple[int, ...]
+    slots: tuple[Slot, ...]
+    owners: tuple[tuple[tuple[str, str], ...], ...]  # per layer: (its key, the slot's name)
+    numbers: tuple[int, ...]  # per layer: the k of W_k, z_k, a_k
+
+    @property
+    def size(self) -> int:
+        return self.slots[-1].stop if self.slots else 0
+
+
+def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
+    """Work out every parameter, by tracing the layers on a symbolic batch of this shape."""
+    x = symbolic("X", (BATCH, *input_shape))
+    slots: list[Slot] = []
+    owners: list[tuple[tuple[str, str], ...]] = []
+    numbers: list[int] = []
+    shared: dict[str, tuple[tuple[str, str], ...]] = {}
+    count, number = 0, 0
+    for k, layer in enumerate(layers):
+        wanted = layer.parameters(x.shape[1:])
+        number += bool(wanted)
+        numbers.append(max(number, 1))
+        if isinstance(layer, Shared) and layer.name in shared:
+            owners.append(shared[layer.name])
+        else:
+            fresh = [(key, f"{key}{number}", p) for key, p in wanted.items()]
+            for key, name, p in fresh:
+                slots.append(Slot(name, key, k, p.shape, count, p.init))
+                count = slots[-1].stop
+            owners.append(tuple((key, name) for key, name, _ in fresh))
+            if isinstance(layer, Shared):
+                shared[layer.name] = owners[-1]
+        leaves = {s.name: symbolic(s.name, s.shape) for s in slots}
+        x = _output(layer, x, {key: leaves[name] for key, name in owners[-1]}, None)
+        _check_batch(layer, k, x)
+    return Network(
+        tuple(layers), input_shape, _numbers(x.shape[1:]), tuple(slots), tuple(owners), tuple(numbers)
+    )
+
+
+def _output(layer: Layer, x: Node, p: dict[str, Node], draw: Draw | None) -> Node:
+    return lift(layer.train(x, p, draw) if draw else layer(x, p))
+
+
+def _check_batch(layer: Layer, k: int, x: Node) -> None:
+    if not x.shape or x.shape[0] != BATCH:
+        raise ShapeError(
+            f"layer {k + 1}, {type(layer).__name__}, returned {dims.show(x.shape)} for a batch of n samples",
+            "its first axis must stay the batch",
+        )
+
+
+def _numbers(shape: Shape) -> tuple[int, ...]:
+    if not dims.known(shape):
+        raise ShapeError(f"the output {dims.show(shape)} depends on the batch size")
+    return tuple(int(s) for s in shape)  # type: ignore[arg-type]
+
+
+def parameters(net: Network, flat: Node) -> dict[str, Node]:
+    """Return every parameter as a named view of the flat buffer's node."""
+    return {slot.name: ops.named(slot.view(flat), slot.name) for slot in net.slots}
+
+
+def forward(net: Network, x: Node, p: dict[str, Node], draw: Draw | None = None) -> dict[str, Node]:
+    """Return what every layer computes, by its printed name (z1, a1, …); the last is the output."""
+    values: dict[str, Node] = {}
+    for layer, owner, number in zip(net.layers, net.owners, net.numbers, strict=True):
+        own = {key: p[name] for key, name in owner}
+        out = _output(layer, x, own, draw)
+        inner = _labels(out, [x, *own.values()])
+        values |= {_fresh(f"{label}{number}", values): node for label, node in inner.items()}
+        if not any(node is out for node in values.values()) and out is not x:
+            values[_fresh(f"{layer.letter}{number}", values)] = out
+        x = out
+    return values
+
+
+def _labels(out: Node, given: list[Node]) -> dict[str, Node]:
+    """Return the nodes that a layer named itself, by the name it gave."""
+    found, known = {}, set(given)
+    for node in order([out], stop=given):
+        if node not in known and node.op is not None and node.op.name == "label":
+            found[node.settings["name"]] = node
+    return found
+
+
+def _fresh(name: str, taken: dict[str, Any]) -> str:
+    k, base = 1, name
+    while name in taken:
+        k += 1
+        name = f"{base}_{k}"
+    return name
+
+
+def penalty(net: Network, p: dict[str, Node]) -> Node | None:
+    """Return what all layers add to the loss."""
+    total: Node | None = None
+    done: set[tuple[tuple[str, str], ...]] = set()
+    for layer, owner in zip(net.layers, net.owners, strict=True):
+        part = layer.penalty({key: p[name] for key, name in owner}) if owner not in done else None
+        done.add(owner)
+        if part is not None:
+            total = part if total is None else total + part
+    return total
+
+
+def initial(net: Network, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the first values of all parameters: the same for one seed, whatever the precision."""
+    from pellucid import rng
+
+    flat = np.empty(net.size)
+    for k, slot in enumerate(net.slots):
+        array = np.asarray(slot.init.array(slot.shape, rng.key(seed, "weights", k)), dtype=float)
+        if array.shape != slot.shape:
+            raise ArgumentError(
+                f"{type(slot.init).__name__} gave {array.shape} for {slot.name}, which is {slot.shape}"
+            )
+        flat[slot.start : slot.stop] = array.ravel()
+    return flat

@@ -1,0 +1,78 @@
+"""Passes over whole graphs: names into a table, fusions, slopes, algebra.
+
+    Graph   some outputs by name, and the names of the nodes below them, under one roof
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pellucid.grad import backward
+from pellucid.graph import Node, order
+from pellucid.ops import ones_like
+from pellucid.rewrite import Fold, Rule, Step, rewrite, substitute
+from pellucid.rules import FUSIONS, SIMPLIFY, SLOPES
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Named outputs, the names of nodes below them, and the rewrites that led here."""
+
+    outputs: dict[str, Node]
+    names: dict[Node, str]
+    steps: list[Step] = field(default_factory=list)
+
+
+def unlabeled(outputs: Mapping[str, Node], named: Mapping[str, Node] | None = None) -> Graph:
+    """Take the labels out of a graph, and keep what they said in a table.
+
+    `named` are further nodes to have a name; theirs come before a label's, and an earlier before
+    a later one.
+    """
+    named = named or {}
+    places: dict[Node, Node] = {}
+    labels: list[tuple[Node, str]] = []
+    for node in order([*outputs.values(), *named.values()]):
+        if node.op is not None and node.op.name == "label":
+            (bare,) = substitute(node.args, places)
+            places[node] = bare
+            labels.append((bare, node.settings["name"]))
+    fresh = substitute([*outputs.values(), *named.values()], places)
+    names: dict[Node, str] = {}
+    for node, name in [*zip(fresh[len(outputs) :], named, strict=True), *labels]:
+        names.setdefault(node, name)
+    return Graph(dict(zip(outputs, fresh[: len(outputs)], strict=True)), names)
+
+
+def rewritten(graph: Graph, rules: Sequence[Rule | Fold]) -> Graph:
+    """Apply rules to every output at once; names follow their nodes."""
+    result = rewrite(graph.outputs.values(), rules)
+    names: dict[Node, str] = {}
+    for node, name in graph.names.items():
+        names.setdefault(result.new.get(node, node), name)
+    outputs = dict(zip(graph.outputs, result.outputs, strict=True))
+    return Graph(outputs, names, graph.steps + result.steps)
+
+
+def fused(graph: Graph) -> Graph:
+    """Apply the fusions: before differentiation, so that the loss is stable forwards, too."""
+    return rewritten(graph, FUSIONS)
+
+
+def simplified(graph: Graph) -> Graph:
+    """Bring slopes into the textbook's form, then simplify."""
+    return rewritten(rewritten(graph, SLOPES), SIMPLIFY)
+
+
+def differentiated(graph: Graph, loss: str, wrt: Sequence[Node]) -> Graph:
+    """Add the gradient of one output; every named node x on the way gets its d_x a name."""
+    target = graph.outputs[loss]
+    bar = backward({target: ones_like(target)}, wrt)
+    names = dict(graph.names)
+    for node, g in bar.items():
+        if node in graph.names and node is not target:
+            names.setdefault(g, f"d_{graph.names[node]}")
+    outputs = dict(graph.outputs)
+    outputs |= {f"d_{graph.names[w]}": bar[w] for w in wrt if w in bar}
+    return Graph(outputs, names, graph.steps)

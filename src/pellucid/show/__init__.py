@@ -1,0 +1,1 @@
+"""Printers, one a file: each reads the same graph."""

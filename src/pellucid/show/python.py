@@ -1,0 +1,261 @@
+"""The graph as a NumPy function that a person could have written by hand.
+
+A value gets a line of its own when it has a name, is read twice, or would make a line too long;
+brackets come from the syntax tree.  The text imports NumPy alone and runs anywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid import dims, text
+from pellucid.graph import HELPERS, Node, expression, helpers_of, order
+
+WIDTH = 96
+LONG = 58  # an expression longer than this is cut at its parts
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A titled part of a program: values to compute under a name, in this order."""
+
+    title: str
+    values: Mapping[str, Node]
+    stores: Mapping[str, Node] = field(default_factory=dict)  # array to overwrite -> its new value
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What to compute from which inputs, with the names that the reader knows."""
+
+    name: str
+    inputs: Sequence[Node]
+    sections: Sequence[Section]
+    returns: Sequence[str]
+    names: Mapping[Node, str] = field(default_factory=dict)
+    doc: str = ""
+
+    @property
+    def outputs(self) -> list[Node]:
+        return [n for s in self.sections for n in (*s.values.values(), *s.stores.values())]
+
+    def named(self) -> dict[Node, str]:
+        """Return the name of every named node; the sections' own names come first."""
+        found: dict[Node, str] = {leaf: leaf.name for leaf in self.inputs}
+        for section in self.sections:
+            for name, node in section.values.items():
+                found.setdefault(node, name)
+        taken = set(found.values())
+        alive = set(order(self.outputs))
+        for node, name in self.names.items():
+            if node in alive and node not in found and name not in taken:
+                found[node] = name
+                taken.add(name)
+        return found
+
+
+def source(program: Program) -> str:
+    """Print the program as a module of NumPy functions.
+
+    >>> import pellucid as pc
+    >>> x = pc.graph.symbolic("x", (3,))
+    >>> print(source(Program("f", [x], [Section("", {"y": x * 2 + 1})], ["y"])))
+    import numpy as np
+    <BLANKLINE>
+    <BLANKLINE>
+    def f(x):
+        y = x * 2 + 1  # (3,)
+        return y
+    <BLANKLINE>
+    """
+    body = _Body(program)
+    lines = body.lines()
+    helpers = [HELPERS[name].strip("\n") for name in helpers_of(body.words)]
+    head = _wrapped(f"def {program.name}({', '.join(n.name for n in program.inputs)}):", 4)
+    doc = [f'    """{program.doc}"""'] if program.doc else []
+    main = "\n".join([*head, *doc, *[f"    {line}" if line else "" for line in lines]])
+    return "\n\n\n".join(["import numpy as np", *helpers, main]) + "\n"
+
+
+class _Body:
+    """The lines of one function."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.names = program.named()
+        self.outputs = {n for s in program.sections for n in s.values.values()}
+        self.taken = {*self.names.values(), *HELPERS, "np", "n"}
+        self.reads = _reads(program.outputs)
+        self.trees: dict[Node, Any] = {leaf: text.name(leaf.name) for leaf in program.inputs}
+        self.words: dict[str, None] = {}  # every name that the lines read
+        self.own: set[Node] = set()  # values that have a line of their own
+        self.sized = False
+
+    def lines(self) -> list[str]:
+        out: list[str] = []
+        for section in self.program.sections:
+            written = list(self._section(section))
+            if written and section.title:
+                out.append(f"# {section.title}")
+            out.extend(written)
+        if self.sized:
+            out.insert(0, f"n = len({_batch(self.program.inputs).name})")
+        out.append(f"return {', '.join(self._returned(name) for name in self.program.returns)}")
+        return out
+
+    def _returned(self, name: str) -> str:
+        """Return the name under which the value really stands: equal values are one."""
+        for section in self.program.sections:
+            if name in section.values:
+                return text.unparse(self.trees[section.values[name]])
+        return name
+
+    def _section(self, section: Section) -> Iterable[str]:
+        yield from self._lines(section.values.values())
+        waiting = dict(section.stores)
+        for target, node in section.stores.items():
+            yield from self._lines([node])
+            del waiting[target]
+            self.own.add(node)
+            if self._still_read(target, waiting.values()):
+                raise AssertionError(f"{target} is overwritten before its old value was read")
+            yield _store(target, text.unparse(self.trees[node]))
+            self.trees[node] = text.name(target)  # from here on the name stands for the new value
+
+    def _lines(self, nodes: Iterable[Node]) -> Iterable[str]:
+        for node in order(nodes, stop=self.trees):
+            if node not in self.trees:
+                yield from self._line(node)
+
+    def _still_read(self, target: str, nodes: Iterable[Node]) -> bool:
+        """Say whether the old value of an array is read by what is still to be printed."""
+        settled = [x for x in self.own if x.op is None or x.op.kind != "view"]
+        return any(x.op is None and x.name == target for x in order(nodes, stop=settled))
+
+    def _line(self, node: Node) -> Iterable[str]:
+        """Give the node its expression; yield a line if it needs one of its own."""
+        if node.op is None and node not in self.names:
+            self.trees[node] = constant_tree(node)
+            return
+        tree = self._expression(node)
+        if isinstance(tree, ast.Name) and node not in self.outputs:  # the same value under no new name
+            self.trees[node] = tree
+            return
+        long = text.unparse(tree)
+        own = node in self.names or (self.reads[node] > 1 and not _cheap(node))
+        if not own and len(long) <= LONG:
+            self.trees[node] = tree
+            return
+        name = self.names.get(node) or self._fresh(node)
+        self.trees[node] = text.name(name)
+        self.own.add(node)
+        yield from _commented(f"{name} = {long}", node)
+
+    def _expression(self, node: Node) -> Any:
+        if node.op is None:
+            return constant_tree(node)
+        for _, setting in node.attrs:
+            self.sized = self.sized or holds_dim(setting)
+        tree = expression(node.op, node.attrs, [self.trees[a] for a in node.args])
+        self.words |= dict.fromkeys(text.names(tree))
+        return tree
+
+    def _fresh(self, node: Node) -> str:
+        """Return a name that says what the value is: the op, and the one named operand."""
+        assert node.op is not None
+        about = [self.names[a] for a in node.args if a in self.names]
+        base = f"{node.op.name}_{about[0]}" if len(about) == 1 else node.op.name
+        name, k = base, 1
+        while name in self.taken or keyword.iskeyword(name) or hasattr(builtins, name):
+            k += 1
+            name = f"{base}_{k}"
+        self.taken.add(name)
+        self.names[node] = name
+        return name
+
+
+def constant_tree(node: Node) -> Any:
+    """Write a fixed array out; a single number stands bare, for it yields to the other dtype."""
+    if node.ndim == 0:
+        # the shortest number that this precision rounds to the same: 0.1, not 0.10000000149011612
+        return text.literal(node.data if node.weak else type(node.data.item())(str(node.data)))
+    values = np.array2string(node.data, separator=", ", threshold=node.data.size + 1, floatmode="unique")
+    return text.parsed(f"np.array({values}, np.{node.dtype.name})")
+
+
+def _reads(outputs: Sequence[Node]) -> Counter[Node]:
+    """Count how often each value's text would be repeated if it had no line of its own."""
+    reads: Counter[Node] = Counter()
+    for node in order(outputs):
+        if node.op is not None:
+            free = [text.name(f"x{k}") for k in range(len(node.args))]
+            seen = Counter(text.names(expression(node.op, node.attrs, free)))
+            for k, arg in enumerate(node.args):
+                reads[arg] += seen[f"x{k}"]
+    return reads
+
+
+def _cheap(node: Node) -> bool:
+    """Views and sizes cost nothing, so they are written where they are read."""
+    return node.op is not None and (node.op.kind == "dim" or node.op.name == "transpose")
+
+
+def holds_dim(setting: Any) -> bool:
+    if isinstance(setting, slice):
+        return any(map(holds_dim, (setting.start, setting.stop, setting.step)))
+    return isinstance(setting, dims.Dim) or (isinstance(setting, tuple) and any(map(holds_dim, setting)))
+
+
+def _batch(inputs: Iterable[Node]) -> Node:
+    """Return the input whose length is the batch size."""
+    return next(leaf for leaf in inputs if leaf.shape and leaf.shape[0] == dims.symbol("n"))
+
+
+def _store(target: str, value: str) -> str:
+    """Overwrite an array in place; `x[:] = x - y` is written `x -= y`."""
+    start = f"{target} - "
+    if value.startswith(start) and not _loose(value[len(start) :]):
+        return f"{target} -= {value[len(start) :]}"
+    return f"{target}[:] = {value}"
+
+
+def _loose(rest: str) -> bool:
+    """Say whether what follows a minus holds another + or - outside brackets."""
+    depth = 0
+    for a, b in zip(rest, rest[1:] + " ", strict=True):
+        depth += (a in "([") - (a in ")]")
+        if depth == 0 and a in "+-" and b == " ":
+            return True
+    return False
+
+
+def _commented(line: str, node: Node) -> list[str]:
+    """Return the line with its shape, broken inside brackets where it is too long."""
+    shape = f"  # {dims.show(node.shape)}" if node.shape else ""
+    if len(line) + len(shape) <= WIDTH - 4:
+        return [line + shape]
+    parts = _wrapped(line, 4)
+    if len(parts[0]) + len(shape) <= WIDTH:
+        parts[0] += shape
+    return parts
+
+
+def _wrapped(line: str, indent: int) -> list[str]:
+    """Break a long line after commas inside brackets."""
+    out, depth, start, last = [], 0, 0, -1
+    for k, c in enumerate(line):
+        depth += (c in "([{") - (c in ")]}")
+        if k - start > WIDTH - 8 - (indent if out else 0) and last > start:
+            out.append((" " * indent if out else "") + line[start:last].rstrip())
+            start, last = last, -1
+        if c == " " and depth and line[k - 1] == ",":
+            last = k + 1
+    return [*out, (" " * indent if out else "") + line[start:]]
