@@ -253,7 +253,7 @@ class Node:
     __xor__, __rxor__ = _binary("bitwise_xor"), _reflected("bitwise_xor")
     __neg__, __pos__, __abs__ = _method("negative"), _method("positive"), _method("absolute")
     __invert__, __getitem__ = _method("invert"), _binary("getitem")
-    __round__, copy, conj, astype = (_method(n) for n in ("round", "positive", "positive", "astype"))
+    copy, conj, astype = (_method(n) for n in ("positive", "positive", "astype"))
     sum, mean, max, min = (_as_function(n) for n in ("sum", "mean", "max", "min"))
     prod, var, std, ptp = (_as_function(n) for n in ("prod", "var", "std", "ptp"))
     cumsum, cumprod, dot, clip = (_as_function(n) for n in ("cumsum", "cumprod", "dot", "clip"))

@@ -16,7 +16,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.dims import Shape
 from pellucid.errors import ArgumentError
-from pellucid.graph import Node, symbolic
+from pellucid.graph import Node, order, symbolic
 from pellucid.losses import Loss
 from pellucid.metrics import metric
 from pellucid.nn.network import BATCH, Network, forward, parameters, penalty
@@ -86,7 +86,9 @@ class Blueprint:
         done = simplified(named)
         inputs = [self.X, self.Y, *([self.weights] if weighted else []), *(m.leaf for m in masks)]
         inputs += [self.flat, *self.state.values(), t, rate]
-        return Step(self._printed_step(done, inputs, list(stores)), masks, done)
+        used = {*order(done.outputs.values()), self.X, self.Y, self.flat}
+        program = self._printed_step(done, [x for x in inputs if x in used], list(stores))
+        return Step(program, masks, done)
 
     def _printed_step(self, graph: Graph, inputs: Sequence[Node], stores: Sequence[str]) -> Program:
         out = graph.outputs

@@ -39,7 +39,7 @@ negative = op("negative", "x", numpy="-x", formula="-$x", level=2,
     vjp=(lambda g, y, x: -g,),
     says="turns the sign", torch="-x", onnx="Neg")
 
-square = op("square", "x", numpy="x ** 2", formula="{$x}^2", level=3,
+square = op("square", "x", numpy="x ** 2", formula="{$x}^2", level=3, dtype="powered",
     vjp=(lambda g, y, x: (2 * g) * x,),  # 2 x can overflow where half of it is asked for
     same_as=lambda x: x * x,
     says="multiplies each value by itself", torch="x ** 2")
@@ -49,7 +49,7 @@ sqrt = op("sqrt", "x", numpy="np.sqrt(x)", formula=r"\sqrt{$x}", dtype="inexact"
     domain=((0.1, 3),), steep=True,
     says="the number whose square is x", torch="torch.sqrt(x)", onnx="Sqrt")
 
-_power = op("power", "x, y", numpy="x ** y", formula="{$x}^{$y}", level=3,
+_power = op("power", "x, y", numpy="x ** y", formula="{$x}^{$y}", level=3, dtype="powered",
     vjp=(lambda g, z, x, y: g * _slope_in_base(x, y),
          lambda g, z, x, y: g * where((x == 0) & (y > 0), 0, z * FUNCTIONS["log"](x))),
     domain=((0.5, 2), (-2, 2)), steep=True,
@@ -136,7 +136,7 @@ floor = op("floor", "x", numpy="np.floor(x)", formula=r"\lfloor $x \rfloor", vjp
     says="rounds down; flat, so its slope is 0", torch="torch.floor(x)", onnx="Floor")
 ceil = op("ceil", "x", numpy="np.ceil(x)", formula=r"\lceil $x \rceil", vjp=(None,),
     says="rounds up; flat, so its slope is 0", torch="torch.ceil(x)", onnx="Ceil")
-rint = op("rint", "x", numpy="np.rint(x)", formula=r"\operatorname{round}($x)", vjp=(None,),
+rint = op("rint", "x", numpy="np.rint(x)", formula=r"\operatorname{round}($x)", dtype="inexact", vjp=(None,),
     says="rounds to the nearest integer, ties to even; flat, so its slope is 0",
     torch="torch.round(x)", onnx="Round")
 trunc = op("trunc", "x", numpy="np.trunc(x)", formula=r"\operatorname{trunc}($x)", vjp=(None,),
@@ -235,4 +235,6 @@ def rad2deg(x: Array) -> Any:
 @public(numpy="round")
 def around(x: Array, decimals: int = 0) -> Any:
     """Round to a number of decimals; flat, so its slope is 0."""
+    if x.dtype.kind in "iu" and decimals >= 0:
+        return x
     return rint(x * 10.0**decimals) / 10.0**decimals if decimals else rint(x)

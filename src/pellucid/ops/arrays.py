@@ -260,7 +260,8 @@ def diff(x: Array, n: int = 1, axis: int = -1, prepend: Array = None, append: Ar
     if prepend is not None or append is not None:
         x = concatenate([a for a in (ends[0], x, ends[1]) if a is not None], axis)
     for _ in range(n):
-        x = _along(x, axis, slice(1, None)) - _along(x, axis, slice(None, -1))
+        after, before = _along(x, axis, slice(1, None)), _along(x, axis, slice(None, -1))
+        x = after != before if x.dtype == bool else after - before
     return x
 
 
@@ -296,9 +297,11 @@ def nan_to_num(
     x: Array, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Any:
     """Replace NaN by 0 and infinities by the largest numbers; their slope is 0."""
-    top = float(np.finfo(x.dtype).max)
+    if x.dtype.kind != "f":
+        return x
+    top = np.finfo(x.dtype).max
     high, low = top if posinf is None else posinf, -top if neginf is None else neginf
-    infinite = where(x > 0, high, low)
+    infinite = where(x > 0, np.asarray(high, x.dtype), np.asarray(low, x.dtype))
     return where(x != x, nan, where(np.abs(x) == np.inf, infinite, x))
 
 
@@ -332,8 +335,9 @@ def average(x: Array, axis: Axis = None, weights: Array = None, keepdims: bool =
 def linspace(start: Array, stop: Array, num: int = 50, endpoint: bool = True, axis: int = 0) -> Any:
     """Return `num` evenly spaced values from start to stop, both included."""
     rank = max(start.ndim, stop.ndim)
+    way = (stop - start) * 1.0
     share = (np.arange(num) / max(num - bool(endpoint), 1)).reshape((-1, *(1,) * rank))
-    return moveaxis(start + (stop - start) * share, 0, axis)
+    return moveaxis(start + way * share.astype(way.dtype), 0, axis)
 
 
 @public
@@ -345,7 +349,7 @@ def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
 @public
 def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """Average what is a number."""
-    return nansum(x, axis, keepdims) / sum(x == x, axis, keepdims)
+    return nansum(x, axis, keepdims) / astype(sum(x == x, axis, keepdims), x.dtype)
 
 
 @public

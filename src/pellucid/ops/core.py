@@ -105,6 +105,12 @@ def quotient(*dtypes: Any, **_: Any) -> Dtype:
     return common if common.kind == "f" else np.dtype(np.float64)
 
 
+def powered(*dtypes: Any, **_: Any) -> Dtype:
+    """The common dtype; truths multiply as small integers."""
+    common = np.result_type(*dtypes)
+    return np.dtype(np.int8) if common == bool else common
+
+
 def accumulated(x: Any, **_: Any) -> Dtype:
     """Sums of booleans and small integers are counted in the platform's integer."""
     x = np.result_type(x)
@@ -139,7 +145,8 @@ def cast(*_: Any, dtype: Any) -> Dtype:
 
 
 DTYPES: dict[str, Function] = {
-    f.__name__: f for f in (promote, inexact, quotient, accumulated, boolean, integer, first, chosen, sized, cast)
+    f.__name__: f
+    for f in (promote, inexact, quotient, powered, accumulated, boolean, integer, first, chosen, sized, cast)
 }
 
 
@@ -198,8 +205,15 @@ def _make(entry: Op, operands: tuple[Any, ...], settings: dict[str, Any]) -> Any
     args = tuple([x if isinstance(x, Node) else _operand(x) for x in operands])
     if "axis" in settings and args[0].shape is not None:
         settings["axis"] = normal_axis(settings["axis"], args[0].ndim)
+    if entry.kind not in ("map", "dim"):
+        args = tuple([_strong(x) if x.weak else x for x in args])
     node = build(entry, args, tuple(settings.items()))
     return node if any(map(_has_node, operands)) or not args else writable(node)
+
+
+def _strong(x: Node) -> Node:
+    """Return a Python number as an array, which is what all but arithmetic needs."""
+    return lift(np.asarray(x.data, x.dtype)) if x.is_constant else x
 
 
 def docstring(entry: Op) -> str:

@@ -273,10 +273,16 @@ def _position(name: str, says: str, text: str) -> Any:
 argmax = _position("argmax", "where the largest value stands", "np.argmax(x, axis=axis, keepdims=keepdims)")
 argmin = _position("argmin", "where the smallest value stands", "np.argmin(x, axis=axis, keepdims=keepdims)")
 
-argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')", kind="opaque",
+_argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')", kind="opaque",
     formula=r"\operatorname{argsort}($x)", shape=same, dtype="integer", vjp=(None,),
     says="the positions that put the values in rising order", torch="torch.argsort(x, axis, stable=True)",
     examples=({}, {"axis": 0}))
+
+
+@public
+def argsort(x: Array, axis: int | None = -1) -> Any:
+    """Return the positions that put the values in rising order; of the flat array at axis None."""
+    return _argsort(reshape(x, -1), 0) if axis is None else _argsort(x, axis)
 
 
 def _every(name: str, latex: str, says: str, monoid: tuple[float, str]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid import dims
 from pellucid.dims import Dim, Shape, Size
-from pellucid.errors import ShapeError, TraceError
+from pellucid.errors import DtypeError, ShapeError, TraceError
 from pellucid.graph import FUNCTIONS, Node, check_name, lift, mismatch
 from pellucid.ops.core import Array, axes_of, broadcast, helper, normal_shape, op, public
 
@@ -31,7 +31,9 @@ def astype(x: Array, dtype: Any) -> Any:
     dtype = np.dtype(dtype)
     if x.is_constant and not x.ndim:
         return lift(np.asarray(x.data, dtype))
-    return x if x.dtype == dtype and not x.weak else _cast(x, dtype)
+    if x.weak:  # a size, which is a Python number
+        return x * np.ones((), dtype)
+    return x if x.dtype == dtype else _cast(x, dtype)
 
 
 identity = op("identity", "x, token=None", numpy="x", formula="$x", kind="view", internal=True,
@@ -60,13 +62,13 @@ def _reshaped(x: Shape, shape: Shape) -> Shape:
 
 
 _reshape = op("reshape", "x, shape=()", numpy="x.reshape(*shape)", formula="$x", kind="view", shape=_reshaped,
-    vjp=(lambda g, y, x, shape: _reshape(g, x.shape),),
+    vjp=(lambda g, y, x, shape: reshape(g, x.shape),),
     says="the same values in rows of another length", torch="x.reshape(shape)", onnx="Reshape",
     examples=({"shape": (6,)}, {"shape": (1, 3, 2)}))
 
 
 _ravel = op("flat", "x", numpy="x.ravel()", formula="$x", kind="view", shape=lambda x: (dims.product(x),),
-    vjp=(lambda g, y, x: _reshape(g, x.shape),), internal=True,
+    vjp=(lambda g, y, x: reshape(g, x.shape),), internal=True,
     says="all values in one row", torch="x.reshape(-1)", onnx="Flatten")
 
 
@@ -82,6 +84,8 @@ def reshape(x: Array, shape: Any, order: str = "C") -> Any:
     if shape == x.shape:
         return x
     if not shape:
+        return _slice(x, (0,) * x.ndim)
+    if shape == () and x.size == 1:
         return _slice(x, (0,) * x.ndim)
     return _ravel(x) if len(shape) == 1 and x.size == shape[0] else _reshape(x, shape)
 
@@ -326,14 +330,24 @@ _scatter = op("scatter", "g, *indices, shape=(), index=()", kind="scatter", form
 def _template(index: Any, ndim: int) -> list[Any]:
     """Return the index as one entry an axis (and None for new ones), the ellipsis filled in."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    parts = [p if _plain(p) else lift(np.asarray(p) if isinstance(p, list) else p) for p in parts]
-    used = sum(_axes_used(p) for p in parts)
+    parts = [p if _plain(p) else _index_array(p) for p in parts]
+    used = sum(map(_axes_used, parts))
     if used > ndim:
         raise ShapeError(f"{used} indices for an array of {ndim} axes")
     dots = [k for k, p in enumerate(parts) if p is Ellipsis]
+    if len(dots) > 1:
+        raise ShapeError("an index can have only one ellipsis (...)")
     at = dots[0] if dots else len(parts)
     parts[at : at + len(dots)] = [slice(None)] * (ndim - used)
     return parts
+
+
+def _index_array(p: Any) -> Node:
+    node = lift(np.asarray(p, int) if isinstance(p, (list, tuple)) and not p else p)
+    if node.dtype.kind not in "biu":
+        raise DtypeError(f"an index is made of integers or truths, not of {node.dtype}",
+                         "convert it, for example with .astype(int)")
+    return node
 
 
 def _plain(p: Any) -> bool:
@@ -361,13 +375,30 @@ def _positions(p: Node) -> list[Node]:
 def getitem(x: Array, index: Any) -> Any:
     """Index as NumPy does: integers, slices, None, `...`, integer and boolean arrays."""
     parts: list[Any] = []
-    for p in _template(index, x.ndim):
+    template = _template(index, x.ndim)
+    for k, p in enumerate(template):
+        if isinstance(p, Node) and not p.ndim and p.dtype == bool:  # one truth: an axis of 1 or 0
+            x = expand_dims(x, sum(map(_axes_used, template[:k])))
+            p = template[k] = lift(np.arange(int(p)))
         parts += _positions(p) if isinstance(p, Node) and (p.ndim or p.dtype == bool) else [_scalar(p)]
     if any(isinstance(p, Node) for p in parts):
-        return _picked(x, [lift(np.asarray(p)) if isinstance(p, int) else p for p in parts])
+        parts = [lift(np.asarray(p)) if isinstance(p, int) else p for p in parts]
+        return _parted(_picked(x, parts), parts, index, template)
     while parts and isinstance(parts[-1], slice) and parts[-1] == slice(None):
         parts.pop()
     return _slice(x, tuple(parts)) if parts else x
+
+
+def _parted(y: Node, parts: list[Any], index: Any, template: list[Any]) -> Node:
+    """Move the picked axes first where an ellipsis, though of no axis, stands among index arrays."""
+    spots = [k for k, p in enumerate(index if isinstance(index, tuple) else ()) if p is Ellipsis]
+    picks = [k for k, p in enumerate(template) if isinstance(p, (int, np.integer, Node))]
+    places = [k for k, p in enumerate(parts) if isinstance(p, Node)]
+    gone = spots and len(template) < len(index)
+    if not gone or not picks[0] < spots[0] <= picks[-1] or places[-1] - places[0] >= len(places):
+        return y
+    rank = len(broadcast(*[p.shape for p in parts if isinstance(p, Node)]))
+    return moveaxis(y, range(places[0], places[0] + rank), range(rank))  # type: ignore[no-any-return]
 
 
 def _picked(x: Node, parts: list[Any]) -> Node:

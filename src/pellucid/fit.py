@@ -1,0 +1,190 @@
+"""The training loop: epochs of shuffled batches, with every step's loss checked.
+
+An epoch starts from a snapshot.  If a step's loss or parameters are not finite, or training is
+interrupted, the snapshot comes back; in the first case its good steps are then taken again, which
+gives the same numbers, since shuffles and masks depend on seed and step alone.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import rng
+from pellucid.callbacks import Callback
+from pellucid.errors import TrainingWarning
+from pellucid.graph import Array
+from pellucid.history import History
+from pellucid.run import Runner
+from pellucid.train import Blueprint, Step
+
+
+@dataclass(eq=False)
+class Batch:
+    """Samples, targets and, where there are any, weights."""
+
+    X: Array
+    Y: Array
+    weights: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def rows(self, index: Array) -> Batch:
+        weights = None if self.weights is None else self.weights[index]
+        return Batch(self.X[index], self.Y[index], weights)
+
+
+@dataclass(eq=False)
+class Numbers:
+    """Everything that training changes: parameters, optimizer state, and how far it has come."""
+
+    params: Array
+    state: dict[str, Array]
+    steps: int = 0
+    epochs: int = 0
+
+    def copy(self) -> Numbers:
+        return Numbers(self.params.copy(), {k: v.copy() for k, v in self.state.items()}, self.steps, self.epochs)
+
+    def restore(self, other: Numbers) -> None:
+        """Take over another's values, in this one's memory, which views look at."""
+        self.params[...] = other.params
+        for name, array in self.state.items():
+            array[...] = other.state[name]
+        self.steps, self.epochs = other.steps, other.epochs
+
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.params).all())
+
+
+class Stepper:
+    """Take training steps on one model's numbers."""
+
+    def __init__(self, plan: Blueprint, numbers: Numbers, seed: int) -> None:
+        self.plan, self.numbers, self.seed = plan, numbers, seed
+        self.programs: dict[bool, tuple[Step, Runner]] = {}
+
+    def program(self, weighted: bool) -> tuple[Step, Runner]:
+        """Return the traced step and its loaded program."""
+        found = self.programs.get(weighted)
+        if found is None:
+            step = self.plan.step(weighted)
+            found = self.programs[weighted] = (step, Runner(step.program))
+        return found
+
+    def take(self, batch: Batch, learning_rate: float) -> dict[str, float]:
+        """Take one step; return the loss and the metrics of the batch."""
+        step, runner = self.program(batch.weights is not None)
+        numbers = self.numbers
+        numbers.steps += 1
+        given: dict[str, Any] = {
+            "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": numbers.params,
+            "t": numbers.steps, "learning_rate": learning_rate,
+        } | numbers.state | self._masks(step, len(batch))  # fmt: skip
+        found = runner(*(given[leaf.name] for leaf in step.program.inputs), n=len(batch))
+        found = found if isinstance(found, tuple) else (found,)
+        return dict(zip(step.program.returns, map(float, found), strict=True))
+
+    def _masks(self, step: Step, n: int) -> dict[str, Array]:
+        masks = {}
+        for k, mask in enumerate(step.masks):
+            key = rng.key(self.seed, "dropout", k, self.numbers.steps)
+            shape = (n, *(int(s) for s in mask.leaf.shape[1:]))  # type: ignore[arg-type]
+            masks[mask.leaf.name] = (rng.uniform(key, shape) < mask.keep).astype(mask.leaf.dtype)
+        return masks
+
+
+@dataclass(eq=False)
+class Loop:
+    """One call of `fit`: what it trains on, and how."""
+
+    stepper: Stepper
+    data: Batch
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    learning_rate: float
+    callbacks: Sequence[Callback]
+    validate: Any = None  # () -> {"val_loss": …}, or None
+
+    def run(self) -> History:
+        """Train, and return what happened."""
+        history, start = History(), time.perf_counter()
+        numbers = self.stepper.numbers
+        batches = -(-len(self.data) // self.batch_size)
+        self._tell("on_train_begin", {"epochs": self.epochs, "samples": len(self.data), "batches": batches})
+        good = numbers.copy()
+        try:
+            for epoch in range(self.epochs):
+                good = numbers.copy()
+                logs = self._epoch(epoch, good, history)
+                if logs is None:
+                    break
+                history.append(logs)
+                good = numbers.copy()
+                self._tell("on_epoch_end", logs, epoch)
+                history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
+                if history.stopped:
+                    break
+        except KeyboardInterrupt:
+            numbers.restore(good)
+            history.stopped = f"interrupted after epoch {history.epochs}"
+        history.seconds = time.perf_counter() - start
+        self._tell("on_train_end", {})
+        return history
+
+    def _tell(self, hook: str, logs: Mapping[str, float], *place: int) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(*place, logs)
+
+    def _epoch(self, epoch: int, good: Numbers, history: History) -> dict[str, float] | None:
+        """Train one epoch; None where it ended in NaN or Inf."""
+        self._tell("on_epoch_begin", {}, epoch)
+        numbers, total = self.stepper.numbers, dict[str, float]()
+        for k, index in enumerate(self._batches(numbers.epochs)):
+            batch = self.data if index is None else self.data.rows(index)
+            logs = self.stepper.take(batch, self.learning_rate)
+            if not np.isfinite(logs["loss"]):
+                self._recover(good, k, history)
+                return None
+            for name, value in logs.items():
+                total[name] = total.get(name, 0.0) + value * (len(batch) / len(self.data))
+            self._tell("on_batch_end", logs, k)
+        if not numbers.finite():
+            self._recover(good, k, history)
+            return None
+        numbers.epochs += 1
+        return total | (self.validate() if self.validate else {})
+
+    def _batches(self, epoch: int) -> Sequence[Array | None]:
+        """Return the rows of every batch; None is all of them, in their order."""
+        n, size = len(self.data), self.batch_size
+        if size >= n:
+            return [None]
+        order = rng.permutation(rng.key(self.stepper.seed, "shuffle", epoch), n) if self.shuffle else np.arange(n)
+        return [order[start : start + size] for start in range(0, n, size)]
+
+    def _recover(self, good: Numbers, failed: int, history: History) -> None:
+        """Go back to the epoch's start and take its steps again, up to the last good one."""
+        numbers = self.stepper.numbers
+        numbers.restore(good)
+        for index in self._batches(numbers.epochs)[: failed + 1]:
+            before = numbers.copy()
+            batch = self.data if index is None else self.data.rows(index)
+            logs = self.stepper.take(batch, self.learning_rate)
+            if not (np.isfinite(logs["loss"]) and numbers.finite()):
+                numbers.restore(before)
+                break
+        history.stopped = f"the loss or a parameter became NaN or Inf at step {numbers.steps + 1}"
+        warnings.warn(
+            f"{history.stopped}; the model keeps the parameters of step {numbers.steps}, the last good one.\n"
+            f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
+            TrainingWarning,
+            stacklevel=6,
+        )

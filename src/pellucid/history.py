@@ -1,0 +1,40 @@
+"""What a training run leaves: loss and metrics by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+
+class History(Mapping[str, list[float]]):
+    """Loss and metrics by epoch, as a mapping: history["loss"], history["val_accuracy"].
+
+    `epochs` is how many whole epochs ran, `seconds` how long they took, `backend` what computed
+    them, and `stopped` why training ended early ("" where it did not).
+    """
+
+    def __init__(self, backend: str = "numpy") -> None:
+        self._values: dict[str, list[float]] = {}
+        self.backend, self.stopped, self.seconds = backend, "", 0.0
+
+    @property
+    def epochs(self) -> int:
+        return len(next(iter(self._values.values()), []))
+
+    def append(self, logs: Mapping[str, float]) -> None:
+        """Add one epoch."""
+        for name, value in logs.items():
+            self._values.setdefault(name, []).append(value)
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        last = "  ".join(f"{name} {values[-1]:.4f}" for name, values in self.items())
+        stopped = f", stopped: {self.stopped}" if self.stopped else ""
+        return f"<History of {self.epochs} epochs{stopped}: {last}>"

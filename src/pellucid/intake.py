@@ -1,0 +1,240 @@
+"""Data come in: every array is checked and converted here, before anything else happens.
+
+What cannot be meant is refused with what came, what was expected and what to try; what can be read
+(integers, booleans, float16, Fortran order, strides, memory maps) is converted without being touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, DataError, DtypeError, ShapeError
+from pellucid.graph import Array, Node
+from pellucid.losses import Loss
+
+Shape = tuple[int, ...]
+
+
+def features(X: Any, dtype: Any, expected: Shape | None = None, rows: int | None = None) -> Array:
+    """Return X as a C-ordered array of samples in rows, (n, …); `expected` is one sample's shape."""
+    array = numbers(X, "X", dtype)
+    if array.ndim == 0:
+        raise ShapeError("X is a single number", "rows are samples: give an array of shape (n, features)")
+    if array.ndim == 1:
+        _one_dimensional(array, expected)
+    if not len(array):
+        raise DataError(f"X is empty: {array.shape}", "give at least one sample")
+    if expected is not None and array.shape[1:] != expected:
+        _wrong_features(array, expected, rows)
+    return _finite(array, "X")
+
+
+def _one_dimensional(array: Array, expected: Shape | None) -> None:
+    hint = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
+    if expected == array.shape:
+        hint = "that is one sample: X.reshape(1, -1), or X[None, :]"
+    raise ShapeError(f"X has one axis, {array.shape}, but rows are samples: (n, features)", hint)
+
+
+def _wrong_features(array: Array, expected: Shape, rows: int | None) -> None:
+    turned = array.ndim == 2 and (array.shape[0],) == expected
+    hint = "did you mean X.T?" if turned else "give the features that the model was built for"
+    wanted = ("n", *expected)
+    raise ShapeError(f"X is {array.shape}, the model takes ({', '.join(map(str, wanted))})", hint)
+
+
+def numbers(x: Any, name: str, dtype: Any) -> Array:
+    """Return an array of the wanted precision; refuse what is not made of real numbers."""
+    if isinstance(x, Node):
+        raise DtypeError(f"{name} is a node of a graph", f"give its array: {name}.value")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise DtypeError(f"{name} is not a regular array: {error}", "make all rows equally long") from None
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"{name} holds {_kind(array)}, not numbers",
+            "turn categories into numbers first (np.unique(…, return_inverse=True)), or .astype(float)",
+        )
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
+    if array.dtype.kind == "f" and array.size:
+        _overflow(array, converted, name)
+    return converted
+
+
+def _kind(array: Array) -> str:
+    if array.dtype.kind == "O":
+        first = array.ravel()[0] if array.size else None
+        return f"Python objects (the first is {type(first).__name__})"
+    return {"U": "strings", "S": "bytes", "c": "complex numbers", "M": "dates"}.get(array.dtype.kind, str(array.dtype))
+
+
+def _overflow(array: Array, converted: Array, name: str) -> None:
+    lost = np.isinf(converted) & np.isfinite(array)
+    if lost.any():
+        raise DataError(
+            f"{name} holds {array[lost].flat[0]:g}, too large for {converted.dtype}",
+            'scale the data, or use dtype="float64"',
+        )
+
+
+def _finite(array: Array, name: str) -> Array:
+    """Return the array if it has no NaN or Inf, else say where they are."""
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return array
+    where = np.argwhere(bad)
+    kinds = " and ".join(k for k, found in (("NaN", np.isnan(array)), ("Inf", np.isinf(array))) if found.any())
+    rows = _few(np.unique(where[:, 0])) if array.ndim else "0"
+    columns = f", columns {_few(np.unique(where[:, 1]))}" if array.ndim > 1 else ""
+    raise DataError(
+        f"{name} holds {kinds} in {len(where)} places: rows {rows}{columns}",
+        f"drop those rows: keep = np.isfinite({name}).reshape(len({name}), -1).all(axis=1)",
+    )
+
+
+def _few(numbers: Any) -> str:
+    shown = ", ".join(map(str, numbers[:8]))
+    return shown + (f", … ({len(numbers)} in all)" if len(numbers) > 8 else "")
+
+
+# -- targets -----------------------------------------------------------------------------------
+
+
+def same_length(X: Any, y: Any) -> None:
+    """Say so where samples and targets are not equally many, and guess why."""
+    x_shape, y_shape = np.shape(X), np.shape(y)
+    if not y_shape:
+        raise ShapeError(f"y is a single number, X is {x_shape}", "give one target for each row of X")
+    if x_shape and x_shape[0] != y_shape[0]:
+        turned = len(x_shape) == 2 and x_shape[1] == y_shape[0]
+        flipped = len(y_shape) == 2 and y_shape[1] == x_shape[0]
+        hint = "did you mean X.T?" if turned else "did you mean y.T?" if flipped else "give one target for each row of X"
+        raise ShapeError(f"X is {x_shape}, y has {y_shape[0]} rows", hint)
+
+
+def targets(y: Any, loss: Loss, output: Shape, dtype: Any) -> Array:
+    """Return y in the shape of the model's output, (n, …): labels as one-hot rows where there are classes."""
+    raw = np.asarray(y) if not isinstance(y, Node) else y
+    array = _finite(numbers(raw, "y", np.float64), "y")
+    if not array.size:
+        raise DataError(f"y is empty: {array.shape}", "give at least one target")
+    if loss.targets == "classes":
+        array = _one_hot(array, loss, output)
+    array = _shaped(array, output)
+    _in_range(array, loss)
+    converted: Array = np.ascontiguousarray(array, dtype)
+    _overflow(array, converted, "y")
+    return converted
+
+
+def _shaped(array: Array, output: Shape) -> Array:
+    if array.shape[1:] == output:
+        return array
+    if output == (1,) and array.ndim == 1:  # (n,) becomes (n, 1): it cannot broadcast into (n, n) later
+        return array.reshape(-1, 1)
+    if output == () and array.shape[1:] == (1,):
+        return array.reshape(-1)
+    wanted = ", ".join(map(str, ("n", *output)))
+    hint = "did you mean y.T?" if array.ndim == 2 and array.shape[:1] == output else (
+        f"give the last layer {array.shape[-1] if array.ndim > 1 else 1} units, or give y the shape ({wanted})"
+    )  # fmt: skip
+    raise ShapeError(f"y is {array.shape}, the model's output is ({wanted})", hint)
+
+
+def _one_hot(array: Array, loss: Loss, output: Shape) -> Array:
+    classes = output[-1] if output else 1
+    if array.shape[1:] == output and not (classes == 1 and array.ndim == 2):
+        return _rows_of_shares(array, loss)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or len(output) != 1:
+        return array
+    if (array != np.floor(array)).any():
+        odd = array[array != np.floor(array)][0]
+        raise DataError(f"y holds {odd:g}, but labels are whole numbers", f"labels count the classes from 0 to {classes - 1}")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= classes:
+        hint = f"subtract {low}: y - {low}" if low > 0 and high - low < classes else (
+            f"labels count from 0 to {classes - 1}; for {high + 1} classes give the last layer {high + 1} units")  # fmt: skip
+        raise DataError(f"y holds labels from {low} to {high}, but the model has {classes} classes", hint)
+    return (array[:, None] == np.arange(classes)).astype(float)
+
+
+def _rows_of_shares(array: Array, loss: Loss) -> Array:
+    sums = array.sum(axis=-1)
+    wrong = np.argwhere(~np.isclose(sums, 1, atol=1e-6))
+    if len(wrong) or (array < 0).any():
+        row = int(wrong[0, 0]) if len(wrong) else int(np.argwhere(array < 0)[0, 0])
+        raise DataError(
+            f"row {row} of y sums to {sums.reshape(len(array), -1)[row, 0]:g}, but {loss.name} takes shares of 1",
+            'one-hot rows, or integer labels of shape (n,); for several labels at once loss="bce"',
+        )
+    return array
+
+
+def _in_range(array: Array, loss: Loss) -> None:
+    low, high = array.min(), array.max()
+    if loss.targets == "binary" and (low < 0 or high > 1):
+        hint = "relabel: (y > 0).astype(float)" if low == -1 else "labels are 0 and 1, or probabilities between"
+        raise DataError(f"y runs from {low:g} to {high:g}, but {loss.name} takes labels from 0 to 1", hint)
+    if loss.targets == "signs" and set(np.unique(array)) - {-1.0, 1.0}:
+        raise DataError(f"y holds {_few(np.unique(array))}, but hinge takes labels -1 and 1", "relabel: 2 * y - 1")
+    if loss.targets == "counts" and low < 0:
+        raise DataError(f"y holds {low:g}, but counts are at least 0")
+
+
+def label_values(y: Any, loss: Loss, output: Shape) -> Array | None:
+    """Return the caller's label of each class, for `predict_classes` to give back."""
+    if not loss.classifies:
+        return None
+    array = np.asarray(y)
+    kind = array.dtype if array.dtype.kind in "biuf" else np.dtype(int)
+    if loss.targets == "signs":
+        return np.array([-1, 1], kind)
+    if loss.targets == "binary":
+        return np.array([0, 1], kind)
+    return np.arange(output[-1], dtype=kind if kind.kind in "iu" and array.ndim == 1 else int)
+
+
+def sample_weights(weights: Any, class_weight: Any, y: Array, loss: Loss, dtype: Any) -> Array | None:
+    """Return one weight for each sample, scaled to mean 1, or None where all are alike."""
+    if weights is None and class_weight is None:
+        return None
+    n = len(y)
+    total = np.ones(n)
+    if weights is not None:
+        total = _finite(numbers(weights, "sample_weight", np.float64), "sample_weight").reshape(-1)
+        if total.shape != (n,):
+            raise ShapeError(f"sample_weight has {total.size} entries for {n} samples", "give one weight for each row")
+    if class_weight is not None:
+        total = total * _of_classes(class_weight, y, loss)
+    if (total < 0).any() or not total.sum() > 0:
+        raise DataError(f"the weights run from {total.min():g} to {total.max():g}", "weights are at least 0, and not all 0")
+    scaled: Array = (total * (n / total.sum())).astype(dtype)
+    return scaled
+
+
+def _of_classes(class_weight: Any, y: Array, loss: Loss) -> Array:
+    if not loss.classifies:
+        raise ArgumentError(f"class_weight has no meaning for the loss {loss.name!r}", "use sample_weight")
+    labels = y.argmax(axis=-1) if loss.targets == "classes" else (y.reshape(len(y), -1)[:, 0] > 0.5).astype(int)
+    count = y.shape[-1] if loss.targets == "classes" else 2
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ArgumentError(f"class_weight is {class_weight!r}", 'give "balanced" or a dict {label: weight}')
+        sizes = np.bincount(labels, minlength=count)
+        return (len(y) / (np.count_nonzero(sizes) * np.maximum(sizes, 1)))[labels]
+    if not isinstance(class_weight, Mapping):
+        raise ArgumentError(f"class_weight is a {type(class_weight).__name__}", 'give "balanced" or a dict {label: weight}')
+    given = dict(class_weight)
+    if loss.targets == "signs":
+        given = {(1 if k > 0 else 0): w for k, w in given.items()}
+    unknown = [k for k in given if k not in range(count)]
+    if unknown:
+        raise ArgumentError(f"class_weight names the class {unknown[0]!r}", f"the classes are 0 to {count - 1}")
+    return np.array([float(given.get(k, 1.0)) for k in range(count)])[labels]

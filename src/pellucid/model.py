@@ -1,0 +1,445 @@
+"""A model owns arrays: the parameters of a stack of layers, trained on data, saved and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid import intake
+from pellucid.callbacks import Callback, Lines
+from pellucid.data import split
+from pellucid.errors import ArgumentError, DtypeError, NotBuiltError, ShapeError, one_of
+from pellucid.fit import Batch, Loop, Numbers, Stepper
+from pellucid.graph import Array
+from pellucid.history import History
+from pellucid.losses import Loss
+from pellucid.losses import loss as loss_named
+from pellucid.metrics import metric
+from pellucid.nn.layer import Activation, Dense, Layer, named_activation
+from pellucid.nn.network import Network, initial, network
+from pellucid.optim import Optimizer
+from pellucid.optim import optimizer as optimizer_named
+from pellucid.run import Runner
+from pellucid.show.python import Program, source
+from pellucid.summary import summary
+from pellucid.train import Blueprint
+
+Function = Callable[..., Any]
+
+
+class Parameters(MutableMapping[str, Array]):
+    """The parameters by name, each a writable view of one flat array; assigning copies in."""
+
+    def __init__(self, views: Mapping[str, Array]) -> None:
+        self._views = dict(views)
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._views:
+            raise one_of("parameter", name, self._views)
+        return self._views[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        view = self[name]
+        array = intake.numbers(value, name, view.dtype)
+        if array.shape != view.shape:
+            hint = f"did you mean {name}.T?" if array.shape == view.shape[::-1] else "the layers decide the shapes"
+            raise ShapeError(f"{name} is {view.shape}, the array given is {array.shape}", hint)
+        view[...] = array
+
+    def __delitem__(self, name: str) -> None:
+        raise ArgumentError(f"{name} cannot be taken out of the model", "change the layers instead")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{k}: {v.shape}" for k, v in self.items())
+        return f"<Parameters {inside}>"
+
+
+class Sequential:
+    """A stack of layers, each fed by the one before.
+
+    Args: `layers`; `loss`, by name or as a function of (prediction, target); `optimizer`, by name
+    or as a value; `metrics`, likewise; `dtype` "float32" or "float64"; `seed`, from which weights,
+    shuffles and dropout masks follow. Parameters are made when data is first seen, or at once
+    where the first layer says `inputs=`.
+
+    >>> model = Sequential([Dense(2, "tanh", inputs=2), Dense(1)], loss="mse")
+    >>> model.params
+    <Parameters W1: (2, 2), b1: (2,), W2: (2, 1), b2: (1,)>
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer] = (),
+        *,
+        loss: str | Function | Loss | None = None,
+        optimizer: str | Optimizer = "adam",
+        metrics: Sequence[str | Function] = (),
+        dtype: Any = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.loss_function = None if loss is None else loss_named(loss)
+        self.optimizer = optimizer_named(optimizer)
+        if isinstance(metrics, str):
+            raise ArgumentError(f"metrics is the text {metrics!r}", f"give a list: metrics=[{metrics!r}]")
+        self.metrics = tuple(metrics)
+        for m in self.metrics:
+            metric(m, self.loss_function or Loss("custom", len))
+        self.dtype = _precision(dtype)
+        self.seed = _seed(seed)
+        self.layers: tuple[Layer, ...] = ()
+        self.history: History | None = None
+        self._net: Network | None = None
+        self._labels: Array | None = None
+        self._runners: dict[Any, tuple[Program, Runner]] = {}
+        for layer in layers:
+            self._append(layer)
+        self._check_outputs()
+        self._build_if_known()
+
+    # -- building --------------------------------------------------------------------------------
+
+    def add(self, layer: Layer) -> Sequential:
+        """Put one more layer on top, before the model has seen data."""
+        before = self.layers
+        self._append(layer)
+        try:
+            self._check_outputs()
+        except ArgumentError:
+            self.layers = before
+            raise
+        self._net = None
+        self._build_if_known()
+        return self
+
+    def _append(self, layer: Layer) -> None:
+        if not isinstance(layer, Layer):
+            hint = "pass an instance, such as pc.Dense(8)" if isinstance(layer, type) else "see pc.Layer"
+            raise DtypeError(f"a layer is expected, not {layer!r}", hint)
+        if self._net is not None and getattr(self, "_numbers", None) is not None and self._numbers.steps:
+            raise ArgumentError("the model has been trained, so its layers are fixed", "make a new one")
+        self.layers = (*self.layers, layer)
+
+    def _check_outputs(self) -> None:
+        """Refuse an output that its loss does not understand."""
+        names = [n for layer in self.layers for n in _activations(layer)]
+        if names.count("softmax") > 1 and names[-1] == "softmax" and names[-2] == "softmax":
+            raise ArgumentError("softmax after softmax flattens the shares", "keep only the last one")
+        loss = self.loss_function
+        if loss is None or not names or not isinstance(self.layers[-1], (Dense, Activation)):
+            return
+        last = names[-1]
+        if loss.link is not None and last in ("softmax", "sigmoid"):
+            plain = loss.name.removesuffix("_logits")
+            raise ArgumentError(
+                f"the loss {loss.name!r} takes scores, but the last layer is a {last}",
+                f'loss="{plain}", or no activation in the last layer',
+            )
+        if loss.wants and last in ("linear", "relu", "tanh"):
+            raise ArgumentError(
+                f"the loss {loss.name!r} takes probabilities, but the last layer is {last}",
+                f'activation="{loss.wants}" in the last layer, or loss="{loss.name}_logits"',
+            )
+        if last == "softmax" and isinstance(self.layers[-1], Dense) and self.layers[-1].units == 1:
+            raise ArgumentError("a softmax of one unit is always 1", 'use 2 units, or "sigmoid" and loss="bce"')
+
+    def _build_if_known(self) -> None:
+        first = self.layers[0] if self.layers else None
+        if isinstance(first, Dense) and first.inputs is not None:
+            self._build((first.inputs,))
+
+    def _build(self, shape: tuple[int, ...]) -> None:
+        if not self.layers:
+            raise NotBuiltError("the model has no layers", "model.add(pc.Dense(1))")
+        net = network(self.layers, shape)
+        if self.loss_function is not None and self.loss_function.targets == "classes" and net.output_shape == (1,):
+            raise ArgumentError("classes need at least two outputs", 'for two classes Dense(1, "sigmoid") and loss="bce"')
+        self._net = net
+        flat = initial(net, self.seed).astype(self.dtype)
+        state = {name: np.zeros_like(flat) for name in self.optimizer.state}
+        self._numbers = Numbers(flat, state)
+        self._views = Parameters({s.name: flat[s.start : s.stop].reshape(s.shape) for s in net.slots})
+        self._runners = {}
+        self._stepper: Stepper | None = None
+
+    @property
+    def _built(self) -> Network:
+        if self._net is None:
+            raise NotBuiltError(
+                "the model has no parameters yet: it has not seen the shape of its data",
+                "fit or predict first, or say it: pc.Dense(8, inputs=2) as the first layer",
+            )
+        return self._net
+
+    def _blueprint(self) -> Blueprint:
+        loss = self.loss_function or Loss("none", lambda p, y, reduction="mean": (p * 0).mean())
+        return Blueprint(self._built, loss, self.optimizer, self.metrics, self.dtype)
+
+    # -- parameters ------------------------------------------------------------------------------
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters by name: W1, b1, …, as writable views of one flat array."""
+        self._built
+        return self._views
+
+    @params.setter
+    def params(self, values: Mapping[str, Any]) -> None:
+        self._built
+        before = self._numbers.params.copy()
+        try:
+            for name, value in values.items():
+                self._views[name] = value
+        except (ArgumentError, DtypeError):
+            self._numbers.params[...] = before
+            raise
+
+    def reset(self, seed: int | None = None) -> Sequential:
+        """Start again: fresh weights and optimizer state, from another seed if one is given."""
+        self.seed = self.seed if seed is None else _seed(seed)
+        self.history = None
+        if self._net is not None:
+            fresh = Numbers(initial(self._net, self.seed).astype(self.dtype), {
+                name: np.zeros_like(a) for name, a in self._numbers.state.items()})  # fmt: skip
+            self._numbers.restore(fresh)
+            self._stepper = None
+        return self
+
+    def copy(self) -> Sequential:
+        """Return an independent copy: layers and settings, parameters and optimizer state."""
+        twin = Sequential(
+            self.layers, loss=self.loss_function, optimizer=self.optimizer,
+            metrics=self.metrics, dtype=self.dtype, seed=self.seed,
+        )  # fmt: skip
+        if self._net is not None:
+            twin._build(self._net.input_shape)
+            twin._numbers.restore(self._numbers)
+            twin._labels = self._labels
+        return twin
+
+    # -- data in ---------------------------------------------------------------------------------
+
+    def _features(self, X: Any, rows: int | None = None) -> Array:
+        expected = self._net.input_shape if self._net else None
+        array = intake.features(X, self.dtype, expected, rows)
+        if self._net is None:
+            self._build(array.shape[1:])
+        return array
+
+    def _batch(self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
+        """Check and convert samples and targets; nothing of the model changes if they are refused."""
+        if self.loss_function is None:
+            raise ArgumentError("the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")')
+        known = self._net
+        array = intake.features(X, self.dtype, known.input_shape if known else None, np.shape(y)[:1] or None)
+        intake.same_length(array, y)
+        net = known or network(self.layers, array.shape[1:])
+        target = intake.targets(y, self.loss_function, net.output_shape, self.dtype)
+        weights = intake.sample_weights(sample_weight, class_weight, target, self.loss_function, self.dtype)
+        if known is None:
+            self._build(array.shape[1:])
+        return Batch(array, target, weights)
+
+    # -- training --------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = 32,
+        validation_data: tuple[Any, Any] | None = None,
+        validation_split: float = 0.0,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        shuffle: bool = True,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 1,
+        print_every: int | None = None,
+        backend: str = "auto",
+    ) -> History:
+        """Train on samples X (n, …) and targets y; a second call goes on where the first stopped.
+
+        Args: `batch_size`, None for all samples at once; `validation_split`, the share held out
+        (shuffled, stratified, seeded); `sample_weight` (n,), scaled to mean 1; `class_weight`, a
+        dict or "balanced"; `verbose`, 0 for silence; `print_every`, epochs between lines (about 20
+        lines in all by default). Returns: the `History` of loss and metrics by epoch.
+        Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
+        """
+        _whole(epochs, "epochs", 0)
+        if batch_size is not None:
+            _whole(batch_size, "batch_size", 1)
+        if print_every is not None:
+            _whole(print_every, "print_every", 1)
+        if backend not in ("auto", "numpy"):
+            raise one_of("backend", backend, ["auto", "numpy"])
+        X, y, sample_weight, held = self._held_out(X, y, sample_weight, validation_data, validation_split)
+        train, labels = self._batch(X, y, sample_weight, class_weight), y
+        checked = self._batch(*held) if held is not None else None
+        if self._labels is None and self.loss_function is not None:
+            self._labels = intake.label_values(labels, self.loss_function, self._built.output_shape)
+        hooks = [*callbacks, *self._lines(verbose, print_every, epochs)]
+        for callback in hooks:
+            if not isinstance(callback, Callback):
+                raise DtypeError(f"a callback is expected, not {callback!r}", "pc.LambdaCallback(on_epoch_end=…)")
+            callback.model, callback.stopped = self, ""
+        validate = (lambda: {f"val_{k}": v for k, v in self._evaluated(checked).items()}) if checked else None
+        size = min(batch_size or len(train), len(train))
+        self.history = Loop(
+            self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks, validate
+        ).run()
+        return self.history
+
+    def _held_out(self, X: Any, y: Any, weights: Any, data: Any, share: float) -> tuple[Any, Any, Any, Any]:
+        """Return training samples, targets and weights, and the validation pair."""
+        if isinstance(share, bool) or not 0 <= share < 1:
+            raise ArgumentError(f"validation_split is {share!r}", "a share from 0 up to, but not, 1")
+        if data is not None and share:
+            raise ArgumentError("validation_data and validation_split are both given", "choose one")
+        if data is not None and (not isinstance(data, (tuple, list)) or len(data) != 2):
+            raise ArgumentError("validation_data is not a pair", "validation_data=(X_val, y_val)")
+        if not share:
+            return X, y, weights, data
+        X = intake.features(X, self.dtype, self._net.input_shape if self._net else None)
+        intake.same_length(X, y)
+        rows = np.arange(len(X))
+        train, _, test, _ = split(rows, np.asarray(y), test=share, seed=self.seed)
+        y = np.asarray(y)
+        weights = None if weights is None else np.asarray(weights)[train]
+        return X[train], y[train], weights, (X[test], y[test])
+
+    def _lines(self, verbose: int, every: int | None, epochs: int) -> list[Callback]:
+        return [Lines(every or max(1, epochs // 20), epochs)] if verbose else []
+
+    def _steps(self) -> Stepper:
+        if self._stepper is None:
+            self._stepper = Stepper(self._blueprint(), self._numbers, self.seed)
+        return self._stepper
+
+    def step(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Take one training step on this batch; return its loss."""
+        batch = self._batch(X, y, sample_weight)
+        return self._steps().take(batch, self.optimizer.learning_rate)["loss"]
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def _runner(self, kind: str, *options: Any) -> tuple[Program, Runner]:
+        key = (kind, *options)
+        if key not in self._runners:
+            program = getattr(self._blueprint(), kind)(*options)
+            self._runners[key] = (program, Runner(program))
+        return self._runners[key]
+
+    def _run(self, kind: str, batch: Batch, *options: Any) -> dict[str, Array]:
+        program, runner = self._runner(kind, *options)
+        given = {"X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": self._numbers.params}
+        found = runner(*(given[leaf.name] for leaf in program.inputs), n=len(batch))
+        found = found if isinstance(found, tuple) else (found,)
+        return dict(zip(program.returns, map(np.array, found), strict=True))
+
+    def predict(self, X: Any, *, raw: bool = False) -> Array:
+        """Return the output for each row: values, or probabilities; the scores, if `raw`."""
+        array = self._features(X)
+        return self._run("predict", Batch(array, array), raw)["prediction"]
+
+    def predict_classes(self, X: Any) -> Array:
+        """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""
+        loss = self.loss_function
+        if loss is None or not (loss.classifies or self._built.output_shape[-1] > 1 or loss.name in ("mse", "half_mse")):
+            raise ArgumentError("the model predicts values, not classes", "use predict")
+        p = self.predict(X)
+        if loss.targets == "classes" or (p.shape[-1] > 1 and loss.targets != "binary"):
+            index = p.argmax(axis=-1)
+        else:
+            index = (p > (0.0 if loss.targets == "signs" else 0.5)).astype(int)
+            index = index[:, 0] if p.shape[1:] == (1,) else index
+        return index if self._labels is None else self._labels[index]
+
+    def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None) -> dict[str, float]:
+        """Return loss and metrics as a dict, as they are for prediction: without dropout."""
+        return self._evaluated(self._batch(X, y, sample_weight))
+
+    def _evaluated(self, batch: Batch) -> dict[str, float]:
+        found = self._run("evaluate", batch, batch.weights is not None)
+        return {name: float(value) for name, value in found.items()}
+
+    def loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the loss of these samples, penalties included, without dropout."""
+        return self.evaluate(X, y, sample_weight=sample_weight)["loss"]
+
+    def gradients(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Array]:
+        """Return the gradient of the loss by parameter: {"W1": …, "b1": …}, without dropout."""
+        batch = self._batch(X, y, sample_weight)
+        found = self._run("gradients", batch, batch.weights is not None)
+        return {name.removeprefix("d_"): value for name, value in found.items()}
+
+    def activations(self, X: Any) -> dict[str, Array]:
+        """Return what every layer computes for these samples: {"z1": …, "a1": …}."""
+        array = self._features(X)
+        return self._run("activations", Batch(array, array))
+
+    def source(self, backend: str = "numpy") -> str:
+        """Return the training step as NumPy code that one could have written by hand."""
+        if backend != "numpy":
+            raise one_of("backend", backend, ["numpy"])
+        self._built
+        if self.loss_function is None:
+            raise ArgumentError("the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")')
+        return source(self._steps().program(False)[0].program)
+
+    def summary(self) -> str:
+        """Print the layers, their shapes, and how each parameter count comes about."""
+        text = summary(self._built, self.dtype, self.optimizer)
+        print(text)
+        return text
+
+    def save(self, path: str | Path) -> Path:
+        """Write weights, optimizer state and architecture to one safetensors file."""
+        from pellucid.checkpoint import save
+
+        self._built
+        return save(self, path)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(map(repr, self.layers))
+        loss = f", loss={self.loss_function.name!r}" if self.loss_function else ""
+        return f"Sequential([{inside}]{loss}, optimizer={self.optimizer!r})"
+
+
+def _activations(layer: Layer) -> list[str]:
+    if isinstance(layer, Dense):
+        return [named_activation(layer.activation)]
+    return [named_activation(layer.function)] if isinstance(layer, Activation) else []
+
+
+def _precision(dtype: Any) -> np.dtype[Any]:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise one_of("dtype", dtype, ["float32", "float64"]) from None
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise one_of("dtype", found.name, ["float32", "float64"])
+    return found
+
+
+def _seed(seed: Any) -> int:
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise DtypeError(f"seed is {seed!r}", "a seed is a whole number")
+    return int(seed.__index__())
+
+
+def _whole(value: Any, name: str, least: int) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least {least}")
