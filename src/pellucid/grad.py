@@ -96,14 +96,27 @@ def _mask_of(node: Node, k: int, mask: Mask | None) -> Mask | None:
     log(x) behind where(x > 0, log(x), 0) has no slope at x = 0, rather than 0 · inf.
     """
     assert node.op is not None
-    if node.op.kind != "map" or node.args[k].shape != node.shape:
-        return None
     own = node.op.hides and node.op.hides[k]
-    if not own:
+    if own:
+        at, hard = ops.broadcast_to(own(*node.args), node.shape), node.op.masks
+        mask = Mask(at, hard) if mask is None else Mask(at | mask.at, hard or mask.hard)
+    if mask is None or (node.op.kind == "map" and node.args[k].shape == node.shape):
         return mask
-    at = ops.broadcast_to(own(*node.args), node.shape)
-    hard = node.op.masks
-    return Mask(at, hard) if mask is None else Mask(at | mask.at, hard or mask.hard)
+    return _mask_below(node, k, mask.at) if mask.hard else None
+
+
+def _mask_below(node: Node, k: int, at: Node) -> Mask | None:
+    """Return which elements of operand k, of another shape, reach only what is hidden."""
+    op, arg = node.op, node.args[k]
+    assert op is not None
+    seen = ops.astype(ops.logical_not(at), arg.dtype)
+    if op.kind == "reduce" and "keepdims" in node.settings:
+        seen = ops.reduce.spread(seen, arg, **node.settings)
+    elif op.kind == "view" and isinstance(op.vjp, tuple):  # a view hands on what arrives
+        seen = op.vjp[k](seen, node, *node.args, **node.settings)
+    elif op.kind != "map":
+        return None
+    return Mask(fit(seen, arg) == 0, True)
 
 
 def _either(one: Mask | None, other: Mask | None) -> Mask | None:
@@ -327,8 +340,17 @@ class Frame:
         return found[0] if self.single else tuple(found)
 
     def out(self, result: Any) -> Any:
-        """Return nodes to a caller who gave nodes, and arrays to one who gave arrays."""
-        return result if self.nested else like(result, [_value(r) for r in leaves(result)])
+        """Return nodes to a caller who gave nodes, and arrays to one who gave arrays.
+
+        A function that closes over a node has been given one, too: so derivatives nest.
+        """
+        nodes = [r for r in leaves(result) if isinstance(r, Node)]
+        below = order(nodes, stop=self.inputs)
+        given = set(self.inputs)
+        outside = any(not n.op and not n.is_constant and n not in given for n in below)
+        if self.nested or outside:
+            return result
+        return like(result, [_value(r) for r in leaves(result)])
 
 
 def _value(x: Any) -> Any:

@@ -404,7 +404,11 @@ def build(op: Op, args: tuple[Node, ...], attrs: Attrs = ()) -> Node:
     """Return the node of this op on these arguments; equal calls give the same node."""
     key = (op, tuple(map(id, args)), exact([v for _, v in attrs]) if attrs else ())
     node = _table.get(key)
-    return _shared(key, _made(op, args, attrs)) if node is None else node
+    if node is not None:
+        return node
+    new = _made(op, args, attrs)
+    # a folded constant does not keep its arguments alive, whose ids would then mean others
+    return _shared(key, new) if new.op is op else new
 
 
 def _made(op: Op, args: tuple[Node, ...], attrs: Attrs) -> Node:
@@ -452,7 +456,7 @@ def _as_python(result: Any) -> Any:
 def order(outputs: Iterable[Node], stop: Iterable[Node] = ()) -> list[Node]:
     """Return every node that the outputs are made from, arguments before their readers."""
     done: dict[Node, None] = {}
-    closed = set(stop)
+    closed = stop if isinstance(stop, (dict, set)) else set(stop)
     stack = [(node, False) for node in reversed(list(outputs))]
     while stack:
         node, ready = stack.pop()

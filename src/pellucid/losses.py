@@ -1,4 +1,4 @@
-"""What each loss expects: which function, which targets, and how its scores become probabilities."""
+"""What each loss expects: which function, which targets, how scores become probabilities."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Targets = Literal["values", "binary", "classes", "signs", "counts"]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name: its formula, its targets, and the link from scores to what `predict` returns."""
+    """A loss by name: its formula, its targets, the link from scores to what `predict` returns."""
 
     name: str
     function: Function
@@ -44,11 +44,13 @@ LOSSES = [
     Loss("mae", ops.mae, aliases=("mean_absolute_error", "absolute_error", "l1")),
     Loss("huber", ops.huber),
     Loss("hinge", ops.hinge, "signs"),
-    Loss("bce", ops.bce, "binary", wants="sigmoid", aliases=("binary_crossentropy", "binary_cross_entropy", "log_loss")),
+    Loss("bce", ops.bce, "binary", wants="sigmoid",
+         aliases=("binary_crossentropy", "binary_cross_entropy", "log_loss")),
     Loss("bce_logits", ops.bce_logits, "binary", ops.sigmoid,
          aliases=("binary_crossentropy_from_logits", "binary_cross_entropy_with_logits")),
     Loss("cce", ops.cce, "classes", wants="softmax",
-         aliases=("categorical_crossentropy", "categorical_cross_entropy", "sparse_categorical_crossentropy", "crossentropy")),
+         aliases=("categorical_crossentropy", "categorical_cross_entropy",
+                  "sparse_categorical_crossentropy", "crossentropy")),
     Loss("cce_logits", ops.cce_logits, "classes", ops.softmax,
          aliases=("categorical_crossentropy_from_logits", "cross_entropy")),
     Loss("poisson", ops.poisson, "counts"),

@@ -31,7 +31,9 @@ def metric(chosen: str | Function, loss: Loss) -> tuple[str, Function]:
     name = str(chosen).lower()
     if name in ("accuracy", "acc"):
         if not loss.classifies and loss.name != "custom" and loss.name not in ("mse", "half_mse"):
-            raise ArgumentError(f"accuracy has no meaning for the loss {loss.name!r}", 'choose "mae" or "mse"')
+            raise ArgumentError(
+                f"accuracy has no meaning for the loss {loss.name!r}", 'choose "mae" or "mse"'
+            )
         return "accuracy", lambda p, y: accuracy(p, y, loss)
     if name not in LOSS_NAMES:
         raise one_of("metric", chosen, ["accuracy", *LOSS_NAMES])

@@ -27,14 +27,22 @@ class Optimizer:
         """The names of the arrays it keeps."""
         return ()
 
-    def update(self, p: Node, g: Node, state: State, t: Node, learning_rate: Node) -> tuple[Node, State]:
+    def update(
+        self, p: Node, g: Node, state: State, t: Node, learning_rate: Node
+    ) -> tuple[Node, State]:
         """Return the new parameters and the new state."""
         raise NotImplementedError(f"{type(self).__name__} has no formula: define update(…)")
 
 
 def _positive(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ArgumentError(f"{name} is {value!r}", f"{name} is a positive number, such as 0.1 or 0.001")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not 0 < value < float("inf")
+    ):
+        raise ArgumentError(
+            f"{name} is {value!r}", f"{name} is a positive number, such as 0.1 or 0.001"
+        )
 
 
 def _share(value: object, name: str) -> None:
@@ -70,16 +78,23 @@ class SGD(Optimizer):
         _positive(self.learning_rate, "learning_rate")
         _share(self.momentum, "momentum")
         if isinstance(self.dampening, bool) or not 0 <= self.dampening <= 1:
-            raise ArgumentError(f"dampening is {self.dampening!r}", "dampening is a number from 0 to 1")
+            raise ArgumentError(
+                f"dampening is {self.dampening!r}", "dampening is a number from 0 to 1"
+            )
         if self.nesterov and (not self.momentum or self.dampening):
-            raise ArgumentError("nesterov needs a momentum and no dampening", "SGD(0.01, momentum=0.9, nesterov=True)")
+            raise ArgumentError(
+                "nesterov needs a momentum and no dampening",
+                "SGD(0.01, momentum=0.9, nesterov=True)",
+            )
 
     @property
     def state(self) -> tuple[str, ...]:
         """The velocity, where there is momentum."""
         return ("velocity",) if self.momentum else ()
 
-    def update(self, p: Node, g: Node, state: State, t: Node, learning_rate: Node) -> tuple[Node, State]:
+    def update(
+        self, p: Node, g: Node, state: State, t: Node, learning_rate: Node
+    ) -> tuple[Node, State]:
         """p - learning_rate · v."""
         if not self.momentum:
             return p - learning_rate * g, {}
@@ -119,7 +134,9 @@ class Adam(Optimizer):
         """The running mean of the gradient and of its square."""
         return ("m", "v")
 
-    def update(self, p: Node, g: Node, state: State, t: Node, learning_rate: Node) -> tuple[Node, State]:
+    def update(
+        self, p: Node, g: Node, state: State, t: Node, learning_rate: Node
+    ) -> tuple[Node, State]:
         """p - learning_rate · m_hat / (√v_hat + eps)."""
         m = self.beta1 * state["m"] + rest(self.beta1) * g
         v = self.beta2 * state["v"] + rest(self.beta2) * ops.square(g)

@@ -1,6 +1,6 @@
 """Passes over whole graphs: names into a table, fusions, slopes, algebra.
 
-    Graph   some outputs by name, and the names of the nodes below them, under one roof
+Graph   some outputs by name, and the names of the nodes below them, under one roof
 """
 
 from __future__ import annotations

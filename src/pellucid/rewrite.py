@@ -1,8 +1,8 @@
 """Rewriting: equations applied from left to right until none fits, each recorded with its why.
 
-    Rule    left = right, written with ops on holes       rule.apply(node) -> node | None
-    Fold    the same for what no equation can say (constants, views), as a function of the node
-    rewrite(outputs, rules)  the outputs in normal form, where every node went, what fired
+Rule    left = right, written with ops on holes       rule.apply(node) -> node | None
+Fold    the same for what no equation can say (constants, views), as a function of the node
+rewrite(outputs, rules)  the outputs in normal form, where every node went, what fired
 """
 
 from __future__ import annotations
@@ -110,7 +110,11 @@ def match(pattern: Node, node: Node, found: Bound) -> Bound | None:
 
 def _leaf_match(pattern: Node, node: Node, found: Bound) -> Bound | None:
     if pattern.is_constant:  # a number matches that number, in whatever precision it is kept
-        same = node.is_constant and not node.ndim and exact(float(node.data)) == exact(float(pattern.data))
+        same = (
+            node.is_constant
+            and not node.ndim
+            and exact(float(node.data)) == exact(float(pattern.data))
+        )
         return found if same else None
     if pattern in found:
         return found if found[pattern] is node else None

@@ -1,7 +1,7 @@
 """The equations: each is its own test (both sides are evaluated on its domain) and has its why.
 
-Fusions are applied before differentiation, so that a loss is stable forwards, too; the algebra after
-it turns accurate slopes into the textbook's, and says what that costs.
+Fusions are applied before differentiation, so that a loss is stable forwards, too; the algebra
+after it turns accurate slopes into the textbook's, and says what that costs.
 """
 # fmt: off
 
@@ -13,8 +13,8 @@ from pellucid import dims, ops
 from pellucid.graph import Node, constant, evaluate
 from pellucid.ops.core import broadcast
 from pellucid.ops.loss import bernoulli, bernoulli_logits, categorical, categorical_logits
-from pellucid.ops.shape import _transpose
 from pellucid.ops.reduce import log_softmax_slope, softmax_slope
+from pellucid.ops.shape import _transpose
 from pellucid.rewrite import Fold, Rule, number, rebuilt
 
 # -- fusions -----------------------------------------------------------------------------------
@@ -27,20 +27,24 @@ def _last(x: Node, *_: Node, axis: Any) -> bool:
 FUSIONS = [
     Rule("sigmoid and cross-entropy merge",
          lambda z, y: (bernoulli(ops.sigmoid(z), y), bernoulli_logits(z, y)),
-         why="ln σ(z) is -∞ once σ(z) rounds to 0; merged, the loss is finite for every score, and its slope is ŷ - y",
+         why="ln σ(z) is -∞ once σ(z) rounds to 0; merged, the loss is finite for every score, "
+             "and its slope is ŷ - y",
          domain=((-5, 5), (0, 1)), fuses=True),
     Rule("softmax and cross-entropy merge",
          lambda z, y, *, axis: (categorical(ops.softmax(z, axis), y), categorical_logits(z, y)),
-         why="the logarithm undoes the exponential; merged, the loss is finite for every score, and its slope is ŷ - y",
+         why="the logarithm undoes the exponential; merged, the loss is finite for every score, "
+             "and its slope is ŷ - y",
          when=_last, settings={"axis": 1}, domain=((-5, 5), (0, 1)), fuses=True),
     Rule("log of softmax",
          lambda x, *, axis: (ops.log(ops.softmax(x, axis)), ops.log_softmax(x, axis)),
-         why="a share may round to 0, its logarithm need not be -∞", settings={"axis": 1}, fuses=True),
+         why="a share may round to 0, its logarithm need not be -∞",
+         settings={"axis": 1}, fuses=True),
     Rule("log of sigmoid",
          lambda x: (ops.log(ops.sigmoid(x)), ops.log_sigmoid(x)),
          why="σ(x) may round to 0, its logarithm need not be -∞", fuses=True),
     Rule("log of a sum of exponentials",
-         lambda x, *, axis, keepdims: (ops.log(ops.sum(ops.exp(x), axis, keepdims)), ops.logsumexp(x, axis, keepdims)),
+         lambda x, *, axis, keepdims: (ops.log(ops.sum(ops.exp(x), axis, keepdims)),
+                                       ops.logsumexp(x, axis, keepdims)),
          why="exp overflows at 710; counted from the largest entry it never does",
          settings={"axis": 1, "keepdims": True}, fuses=True),
     Rule("log of 1 + exp",
@@ -60,7 +64,7 @@ SLOPES = [
          error="absolute error 1 ulp of 1, where σ is near 1"),
     Rule("slope of tanh from its value",
          lambda x: (ops.tanh_slope(x), 1 - ops.square(ops.tanh(x))),
-         why="cosh² - sinh² = 1, so 1/cosh² = 1 - tanh²: the slope 1 - a² needs no second exponential",
+         why="cosh² - sinh² = 1, so 1/cosh² = 1 - tanh²: 1 - a² needs no second exponential",
          error="absolute error 1 ulp of 1, where tanh is near 1"),
     Rule("slope of cross-entropy on scores",
          lambda z, y: ((1 - y) * ops.sigmoid(z) - y * ops.sigmoid(-z), ops.sigmoid(z) - y),
@@ -73,7 +77,8 @@ SLOPES = [
          error="absolute error 1 ulp of the largest g", settings={"axis": 1}),
     Rule("slope of softmax",
          lambda g, x, *, axis: (softmax_slope(g, ops.softmax(x, axis), axis),
-                                ops.softmax(x, axis) * (g - ops.sum(g * ops.softmax(x, axis), axis, True))),
+                                ops.softmax(x, axis)
+                                * (g - ops.sum(g * ops.softmax(x, axis), axis, True))),
          why="the sum over all entries, instead of over all others where one is near 1",
          error="absolute error 1 ulp of the largest g", settings={"axis": 1}),
     Rule("a mask multiplies",
@@ -98,12 +103,14 @@ ALGEBRA = [
     Rule("over one", lambda x: (x / 1, x), why="dividing by 1 changes nothing"),
     Rule("plus zero", lambda x: (x + 0, x), why="0 is the identity of addition"),
     Rule("minus zero", lambda x: (x - 0, x), why="subtracting 0 changes nothing"),
-    Rule("double negation", lambda x: (-(-x), x), why="the opposite of the opposite"),
+    Rule("double negation", lambda x: (ops.negative(-x), x), why="the opposite of the opposite"),
     Rule("double transpose", lambda x: (_transpose(_transpose(x)), x),
          why="rows become columns and rows again"),
     Rule("plus a negative", lambda x, y: (x + -y, x - y), why="adding the opposite is subtracting"),
-    Rule("minus a negative", lambda x, y: (x - -y, x + y), why="subtracting the opposite is adding"),
-    Rule("negative of a difference", lambda x, y: (-(x - y), y - x), why="the opposite of x - y is y - x"),
+    Rule("minus a negative", lambda x, y: (x - (-y), x + y),
+         why="subtracting the opposite is adding"),
+    Rule("negative of a difference", lambda x, y: (-(x - y), y - x),
+         why="the opposite of x - y is y - x"),
     Rule("negative of a quotient of a difference", lambda x, y, z: (-((x - y) / z), (y - x) / z),
          why="the sign turns the difference round", domain=((-2, 2), (-2, 2), (0.5, 2))),
     Rule("negative factor", lambda x, y: ((-x) * y, -(x * y)), why="a sign can be taken last"),
@@ -112,17 +119,19 @@ ALGEBRA = [
     Rule("constant times a negative", lambda c, x: (c * -x, -c * x), when=lambda c, x: number(c),
          why="the sign joins the constant"),
     Rule("negative over", lambda x, y: ((-x) / y, -(x / y)), why="a sign can be taken last"),
-    Rule("negative of a constant multiple", lambda c, x: (-(c * x), -c * x), when=lambda c, x: number(c),
-         why="the sign joins the constant"),
+    Rule("negative of a constant multiple", lambda c, x: (-(c * x), -c * x),
+         when=lambda c, x: number(c), why="the sign joins the constant"),
     Rule("constants meet", lambda c, d, x: (c * (d * x), (c * d) * x),
          when=lambda c, d, x: _fixed(c, d), why="multiplication is associative"),
     Rule("constants come first", lambda c, x, y: (y * (c * x), c * (y * x)),
          when=lambda c, x, y: number(c) and not number(y), why="multiplication is commutative"),
     Rule("one division at the end", lambda a, b, x: ((a / b) * x, (a * x) / b),
-         when=lambda a, b, x: _scalars(a, b), why="multiplying by a/b is multiplying by a, then dividing by b",
+         when=lambda a, b, x: _scalars(a, b),
+         why="multiplying by a/b is multiplying by a, then dividing by b",
          error="1 ulp", domain=((-2, 2), (0.5, 2), (-2, 2)), shapes=((), (), (2, 3))),
     Rule("constant over", lambda c, x, b: (c * (x / b), (c * x) / b),
-         when=lambda c, x, b: number(c) and _scalars(b), why="the constant may come before the division",
+         when=lambda c, x, b: number(c) and _scalars(b),
+         why="the constant may come before the division",
          error="1 ulp", domain=((-2, 2), (-2, 2), (0.5, 2)), shapes=((), (2, 3), ())),
 ]
 
@@ -131,11 +140,11 @@ ALGEBRA = [
 
 def _fold_constants(node: Node) -> Node | None:
     assert node.op is not None
-    if node.op.kind in ("view", "dim") or not node.args or not all(a.is_constant for a in node.args):
+    fixed = node.args and all(a.is_constant for a in node.args)
+    if not fixed or node.op.kind in ("view", "dim") or not dims.known(node.shape):
         return None
-    if not dims.known(node.shape) or dims.product(node.shape) > 1000:  # type: ignore[operator]
-        return None
-    return constant(evaluate([node])[0])
+    small = dims.product(node.shape) <= 1000  # type: ignore[operator]
+    return constant(evaluate([node])[0]) if small else None
 
 
 def _implicit_broadcast(node: Node) -> Node | None:
@@ -144,7 +153,7 @@ def _implicit_broadcast(node: Node) -> Node | None:
     if node.op.kind != "map":
         return None
     for k, arg in enumerate(node.args):
-        if arg.op is not None and arg.op.name == "broadcast_to":
+        if _is(arg, "broadcast_to"):
             args = [*node.args[:k], arg.args[0], *node.args[k + 1 :]]
             if broadcast(*(a.shape for a in args)) == node.shape:
                 return rebuilt(node, args)
@@ -156,7 +165,7 @@ def _map_of_copies(node: Node) -> Node | None:
     assert node.op is not None
     if node.op.kind != "map" or not node.ndim:
         return None
-    args = [a.args[0] if a.op is not None and a.op.name == "broadcast_to" else a for a in node.args]
+    args = [a.args[0] if _is(a, "broadcast_to") else a for a in node.args]
     if any(a.ndim for a in args) or not args:
         return None
     return ops.broadcast_to(rebuilt(node, args), node.shape)  # type: ignore[no-any-return]
@@ -168,31 +177,37 @@ def _view_of_a_copy(node: Node) -> Node | None:
     if node.op.kind != "view" or not node.args:
         return None
     arg = node.args[0]
-    if arg.op is None or arg.op.name != "broadcast_to" or arg.args[0].ndim:
+    if not _is(arg, "broadcast_to") or arg.args[0].ndim:
         return None
     return ops.broadcast_to(arg.args[0], node.shape)  # type: ignore[no-any-return]
 
 
+def _reads(node: Node, outer: str, inner: str) -> Node | None:
+    """Return the operand if the node is the op `outer` of the op `inner`."""
+    arg = node.args[0] if node.args else None
+    fits = arg is not None and _is(node, outer) and _is(arg, inner)
+    return arg if fits else None
+
+
+def _is(node: Node, name: str) -> bool:
+    return node.op is not None and node.op.name == name
+
+
 def _reshape_twice(node: Node) -> Node | None:
-    assert node.op is not None
-    arg = node.args[0] if node.args else node
-    if node.op.name != "reshape" or arg.op is None or arg.op.name != "reshape":
-        return None
-    return ops.reshape(arg.args[0], node.shape)  # type: ignore[no-any-return]
+    arg = _reads(node, "reshape", "reshape")
+    return None if arg is None else ops.reshape(arg.args[0], node.shape)
 
 
 def _sum_of_rows(node: Node) -> Node | None:
     """Rows known to be shares sum to 1."""
-    assert node.op is not None
-    arg = node.args[0] if node.args else node
-    if node.op.name != "sum" or arg.op is None or arg.op.name != "shares" or node.settings["axis"] != arg.ndim - 1:
+    rows = _reads(node, "sum", "shares")
+    if rows is None or node.settings["axis"] != rows.ndim - 1:
         return None
     return ops.ones_like(node)  # type: ignore[no-any-return]
 
 
 def _chosen_at_once(node: Node) -> Node | None:
-    assert node.op is not None
-    if node.op.name != "where" or not number(node.args[0]):
+    if not _is(node, "where") or not number(node.args[0]):
         return None
     picked = node.args[1] if node.args[0].data else node.args[2]
     return ops.broadcast_to(picked, node.shape)  # type: ignore[no-any-return]
@@ -203,8 +218,9 @@ def _without_place(node: Node) -> Node | None:
     return node.args[0] if node.op.name in ("identity", "label", "stop_gradient") else None
 
 
-shares = ops.core.op("shares", "x", numpy="x", formula="$x", kind="view", vjp=(lambda g, y, x: g,), internal=True,
-    shape=ops.core.same, says="the same values, known to be shares: each row sums to 1")
+shares = ops.core.op("shares", "x", numpy="x", formula="$x", kind="view", shape=ops.core.same,
+    vjp=(lambda g, y, x: g,), internal=True,
+    says="the same values, known to be shares: each row sums to 1")
 
 FOLDS = [
     Fold("constant folding", _fold_constants, "what does not depend on the data is computed once"),
@@ -214,7 +230,7 @@ FOLDS = [
     Fold("reshape of a reshape", _reshape_twice, "only the last shape counts"),
     Fold("shares sum to 1", _sum_of_rows, "each row of one-hot targets has a single 1"),
     Fold("a choice already made", _chosen_at_once, "the condition is known"),
-    Fold("places fall away", _without_place, "a name or a place of its own does not change a value"),
+    Fold("places fall away", _without_place, "a name or a place of its own changes no value"),
 ]
 
 SIMPLIFY = [*FOLDS, *ALGEBRA]  # exact, or within an ulp

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from pellucid.dims import Dim
 Parts = Mapping[str, ast.expr | list[ast.expr]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def parsed(text: str) -> ast.expr:
     """Return the tree of an expression; treat it as read-only."""
     return ast.parse(text, mode="eval").body
@@ -34,7 +34,7 @@ def names(tree: ast.AST) -> Iterator[str]:
             yield node.id
 
 
-@lru_cache(maxsize=None)
+@cache
 def words(source: str) -> tuple[str, ...]:
     """Return the names read in a whole function's text."""
     return tuple(names(ast.parse(source)))
@@ -43,7 +43,7 @@ def words(source: str) -> tuple[str, ...]:
 def literal(value: Any) -> ast.expr:
     """Return the expression that a person would write for this attribute value."""
     if isinstance(value, np.dtype):
-        return parsed("bool" if value == bool else f"np.{value.name}")
+        return parsed(f"np.{value.name}" if value.kind != "b" else "bool")
     if isinstance(value, tuple):
         return ast.Tuple([literal(v) for v in value], ast.Load())
     if isinstance(value, slice):
@@ -78,7 +78,9 @@ def _fill(tree: Any, parts: Parts) -> Any:
         ):
             return chosen[k]
         case ast.Subscript():
-            return ast.Subscript(_fill(tree.value, parts), _sliced(_fill(tree.slice, parts)), tree.ctx)
+            return ast.Subscript(
+                _fill(tree.value, parts), _sliced(_fill(tree.slice, parts)), tree.ctx
+            )
         case ast.AST():
             return type(tree)(**{field: _fill(v, parts) for field, v in ast.iter_fields(tree)})
         case list():

@@ -1,7 +1,7 @@
 """From a network, a loss and an optimizer to programs: one training step, and what else is asked.
 
-    Blueprint   what a model is made of, and the graphs that follow from it, each traced once
-    .step()     forward, loss, gradients, update     .predict()  .evaluate()  .gradients()  …
+Blueprint   what a model is made of, and the graphs that follow from it, each traced once
+.step()     forward, loss, gradients, update     .predict()  .evaluate()  .gradients()  …
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class Blueprint:
         t, rate = _number("t"), _number("learning_rate")
         new, state = self.optimizer.update(self.flat, grads, self.state, t, rate)
         stores = {**state, "params": new}
-        whole = unlabeled({**graph.outputs, "grads": grads, **{f"new_{k}": v for k, v in stores.items()}})
+        whole = unlabeled(
+            {**graph.outputs, "grads": grads, **{f"new_{k}": v for k, v in stores.items()}}
+        )
         named = Graph(whole.outputs, {**whole.names, **graph.names}, graph.steps)
         done = simplified(named)
         inputs = [self.X, self.Y, *([self.weights] if weighted else []), *(m.leaf for m in masks)]
@@ -103,7 +105,8 @@ class Blueprint:
             Section("backward", {**slopes, "grads": out["grads"]}),
             update,
         ]
-        doc = f"Train on one batch: {type(self.optimizer).__name__} on {self.loss.name}. Return the loss."
+        how = f"{type(self.optimizer).__name__} on {self.loss.name}"
+        doc = f"Train on one batch: {how}. Return the loss."
         return Program("step", inputs, sections, returns, graph.names, doc)
 
     def _backwards(self) -> list[Any]:
@@ -150,7 +153,7 @@ class Blueprint:
             if f"d_{s.name}" not in slopes.outputs:
                 layer = type(self.net.layers[s.layer]).__name__
                 raise ArgumentError(
-                    f"the loss does not depend on {s.name}, a parameter of layer {s.layer + 1}, {layer}",
+                    f"the loss does not depend on {s.name}, of layer {s.layer + 1}, {layer}",
                     "use it in the layer's formula, or do not declare it",
                 )
         return slopes
@@ -160,12 +163,21 @@ class Blueprint:
     def predict(self, raw: bool = False) -> Program:
         """The output for X: probabilities or values; the scores, if raw."""
         graph = simplified(self._traced(None, False))
-        return self._plain("predict", graph, {"prediction": graph.outputs["scores" if raw else "prediction"]}, [self.X])
+        return self._plain(
+            "predict",
+            graph,
+            {"prediction": graph.outputs["scores" if raw else "prediction"]},
+            [self.X],
+        )
 
     def evaluate(self, weighted: bool = False) -> Program:
         """Loss and metrics for X and Y, as they are for prediction: without dropout."""
         graph = simplified(self._traced(None, weighted))
-        names = ["loss", *(k for k in ("data_loss",) if k in graph.outputs), *self._measured(graph.outputs)]
+        names = [
+            "loss",
+            *(k for k in ("data_loss",) if k in graph.outputs),
+            *self._measured(graph.outputs),
+        ]
         inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
         return self._plain("evaluate", graph, {k: graph.outputs[k] for k in names}, inputs)
 
@@ -183,9 +195,13 @@ class Blueprint:
         graph = unlabeled({**p, **values}, {**p, **values})
         return self._plain("activations", graph, {k: graph.outputs[k] for k in values}, [self.X])
 
-    def _plain(self, name: str, graph: Graph, values: dict[str, Node], inputs: list[Node]) -> Program:
+    def _plain(
+        self, name: str, graph: Graph, values: dict[str, Node], inputs: list[Node]
+    ) -> Program:
         views = Section("", {s.name: graph.outputs[s.name] for s in self.net.slots})
-        return Program(name, [*inputs, self.flat], [views, Section("", values)], list(values), graph.names)
+        return Program(
+            name, [*inputs, self.flat], [views, Section("", values)], list(values), graph.names
+        )
 
 
 @dataclass(frozen=True, eq=False)

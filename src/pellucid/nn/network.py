@@ -61,6 +61,7 @@ def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
     owners: list[tuple[tuple[str, str], ...]] = []
     numbers: list[int] = []
     shared: dict[str, tuple[tuple[str, str], ...]] = {}
+    leaves: dict[str, Node] = {}
     count, number = 0, 0
     for k, layer in enumerate(layers):
         wanted = layer.parameters(x.shape[1:])
@@ -72,11 +73,11 @@ def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
             fresh = [(key, f"{key}{number}", p) for key, p in wanted.items()]
             for key, name, p in fresh:
                 slots.append(Slot(name, key, k, p.shape, count, p.init))
+                leaves[name] = symbolic(name, p.shape)
                 count = slots[-1].stop
             owners.append(tuple((key, name) for key, name, _ in fresh))
             if isinstance(layer, Shared):
                 shared[layer.name] = owners[-1]
-        leaves = {s.name: symbolic(s.name, s.shape) for s in slots}
         x = _output(layer, x, {key: leaves[name] for key, name in owners[-1]}, None)
         _check_batch(layer, k, x)
     return Network(

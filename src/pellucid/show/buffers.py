@@ -1,4 +1,4 @@
-"""The same program with every value written into memory set aside once: what the NumPy backend runs.
+"""The same program in memory set aside once: what the NumPy backend runs.
 
 Each line of the graph becomes the ufunc that the operator stands for, with `out=` a buffer:
 `z1 = X @ W1 + b1` is `np.matmul(X, W1, out=b0)`, `np.add(b0, b1, out=b0)`.  The arithmetic is the
@@ -139,7 +139,9 @@ def _into(tree: Any, out: str) -> str | None:
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in OPERATORS:
             return _call(OPERATORS[type(op)], [left, right], out)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=name)):
-            if name in REDUCTIONS or (not tree.keywords and isinstance(getattr(np, name, None), np.ufunc)):
+            if name in REDUCTIONS or (
+                not tree.keywords and isinstance(getattr(np, name, None), np.ufunc)
+            ):
                 return _call(name, tree.args, out, tree.keywords)
     return None
 
@@ -163,7 +165,10 @@ def _module(program: Program, nodes: list[Node], trees: Any, lines: list[str], c
         head.append(f"{', '.join(f'b{k}' for k in range(count))}, = work")
     body = [*head, *lines, f"return {', '.join(returns)}" if returns else "return None"]
     main = f"def {program.name}({', '.join([*inputs, 'work'])}):\n    " + "\n    ".join(body)
-    return "\n\n\n".join(["import numpy as np", *(HELPERS[h].strip("\n") for h in helpers), main]) + "\n"
+    return (
+        "\n\n\n".join(["import numpy as np", *(HELPERS[h].strip("\n") for h in helpers), main])
+        + "\n"
+    )
 
 
 def _called(node: Node) -> list[str]:

@@ -146,7 +146,9 @@ class _Body:
             self.trees[node] = constant_tree(node)
             return
         tree = self._expression(node)
-        if isinstance(tree, ast.Name) and node not in self.outputs:  # the same value under no new name
+        if (
+            isinstance(tree, ast.Name) and node not in self.outputs
+        ):  # the same value under no new name
             self.trees[node] = tree
             return
         long = text.unparse(tree)
@@ -187,7 +189,9 @@ def constant_tree(node: Node) -> Any:
     if node.ndim == 0:
         # the shortest number that this precision rounds to the same: 0.1, not 0.10000000149011612
         return text.literal(node.data if node.weak else type(node.data.item())(str(node.data)))
-    values = np.array2string(node.data, separator=", ", threshold=node.data.size + 1, floatmode="unique")
+    values = np.array2string(
+        node.data, separator=", ", threshold=node.data.size + 1, floatmode="unique"
+    )
     return text.parsed(f"np.array({values}, np.{node.dtype.name})")
 
 
@@ -211,7 +215,9 @@ def _cheap(node: Node) -> bool:
 def holds_dim(setting: Any) -> bool:
     if isinstance(setting, slice):
         return any(map(holds_dim, (setting.start, setting.stop, setting.step)))
-    return isinstance(setting, dims.Dim) or (isinstance(setting, tuple) and any(map(holds_dim, setting)))
+    return isinstance(setting, dims.Dim) or (
+        isinstance(setting, tuple) and any(map(holds_dim, setting))
+    )
 
 
 def _batch(inputs: Iterable[Node]) -> Node:
