@@ -3,8 +3,9 @@
 A file is one namespace, run from top to bottom in an empty folder:
 
 - `expression  # -> shown` compares what is printed, or else the value's repr or str, with `shown`;
-- a block of `>>>` lines is a doctest; both ignore the amount of white space, and `...` stands for
-  anything;
+- a block of `>>>` lines is a doctest; both ignore the amount of white space;
+- a fence that says ```text shown (or ```python shown) holds what the block before it printed;
+- in all of these `...` stands for anything;
 - a block that cannot run says why in its fence: ```python no-run: needs a terminal
 """
 
@@ -20,7 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from pellucid.graph import FUNCTIONS, HELPERS, OPS
+from pellucid.ops.core import op, public
+from pellucid.show.reference import ops_page
 
 ROOT = Path(__file__).parent.parent
 WRITTEN_FROM_THE_CODE = {"ops.md"}  # by docs/generate.py
@@ -29,6 +35,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS)]
 FENCE = re.compile(r"\s*(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)")
 PYTHON = re.compile(r"(\{code[\w-]*\}\s*)?(python3?|py|pycon)\b(?P<rest>.*)")
 NO_RUN = re.compile(r"no-run:\s*\S.*")
+SHOWN = re.compile(r"\w+ shown")
 ARROW = "# ->"
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -65,8 +72,11 @@ def fenced(text: str, page: str) -> Iterator[Block]:
 
 
 def runnable(text: str, page: str) -> Iterator[Block]:
-    """The Python blocks of the text, less those that give a reason not to run."""
+    """The Python blocks of the text, less those that give a reason not to run; and what they show."""
     for block in fenced(text, page):
+        if SHOWN.fullmatch(block.info):
+            yield block
+            continue
         python = PYTHON.fullmatch(block.info)
         rest = python["rest"].strip() if python else "no-run: another language"
         if not rest:
@@ -76,6 +86,20 @@ def runnable(text: str, page: str) -> Iterator[Block]:
                 f"{page}:{block.line - 1}: a block is left out only with a reason: "
                 f"```python no-run: REASON; here stands {rest!r}"
             )
+
+
+def run_page(text: str, page: str) -> None:
+    """Run every block of a page in one namespace, and compare what is shown."""
+    names: Names = {"__name__": "__main__"}
+    printed = ""
+    for block in runnable(text, page):
+        if SHOWN.fullmatch(block.info):
+            where = f"{page}:{block.line}"
+            assert same_lines(block.code, printed), f"{where}: shown differs from what is printed:\n{printed}"
+            continue
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            run(block, names)
+        printed = out.getvalue()
 
 
 def run(block: Block, names: Names) -> None:
@@ -132,24 +156,44 @@ def evaluate(statement: ast.Expr, page: str, names: Names) -> list[str]:
     return [printed.getvalue()] if printed.getvalue() else [repr(value), str(value)]
 
 
+def same_lines(wanted: str, got: str) -> bool:
+    """Compare line by line, less white space at their ends; `...` stands for anything."""
+    one, other = (
+        "\n".join(map(str.rstrip, textwrap.dedent(t).strip("\n").splitlines())) + "\n"
+        for t in (wanted, got)
+    )
+    return doctest.OutputChecker().check_output(
+        one, other, doctest.ELLIPSIS | doctest.DONT_ACCEPT_BLANKLINE
+    )
+
+
 def same(wanted: str, got: str) -> bool:
     return doctest.OutputChecker().check_output(wanted.strip() + "\n", got.strip() + "\n", FLAGS)
 
 
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Take back what a page changes for the whole process: ops it enters, and how NumPy prints."""
+    tables: list[dict[str, Any]] = [OPS, FUNCTIONS, HELPERS]
+    before = [dict(table) for table in tables]
+    with np.printoptions():
+        yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
+
+
+@pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_example_gives_what_it_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # an example may save files
-    names: Names = {"__name__": "__main__"}
-    for block in runnable(page.read_text("utf-8"), str(page)):
-        run(block, names)
+    run_page(page.read_text("utf-8"), str(page))
 
 
 def run_text(text: str) -> None:
-    names: Names = {}
-    for block in runnable(text, "page.md"):
-        run(block, names)
+    run_page(text, "page.md")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +207,8 @@ def run_text(text: str) -> None:
         "- item\n\n  ```python\n  if True:\n      x = 1\n  ```",
         "````markdown\n```python\n1 / 0\n```\n````",
         "```python no-run: would never end\nwhile True: ...\n```",
+        "```python\nprint('a\\n\\nb'); 1  # -> 1\n```\nwords\n```text shown\na\n\nb\n```",
+        "```python\nprint('a\\nb\\nc')\n```\n```python shown\na\n...\nc\n```",
     ],
 )
 def test_a_true_example_passes(text: str) -> None:
@@ -181,8 +227,63 @@ def test_a_true_example_passes(text: str) -> None:
         ("```python no-run:\n1\n```", ValueError, "only with a reason"),
         ("```python skip\n1\n```", ValueError, "only with a reason"),
         ("```python\n1\n", ValueError, "never closed"),
+        ("```python\nprint(1)\n```\n```text shown\n2\n```", AssertionError, "page.md:5: shown"),
+        ("```python\nprint('a  b')\n```\n```text shown\na b\n```", AssertionError, "shown differs"),
     ],
 )
 def test_a_false_example_fails(text: str, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         run_text(text)
+
+
+# -- the op reference, which is written from the registry ----------------------------------------
+
+
+def part(page: str, name: str) -> str:
+    """What the page says about one op: from its label to the next."""
+    return page.split(f"\n(op-{name})=\n")[1].split("\n(op-")[0]
+
+
+def test_the_reference_has_every_op_and_public_function() -> None:
+    page = ops_page()
+    names = {*OPS, *(f.__name__ for n, f in FUNCTIONS.items() if not n.startswith("__"))}
+    assert not {name for name in names if page.count(f"\n(op-{name})=\n") != 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("exp", "y = np.exp(x)"),
+        ("exp", "d_x = g * y"),
+        ("multiply", "d_y = g * x"),
+        ("sigmoid", "# y = 1 / (1 + np.exp(-x))  in smaller ops"),
+        ("sigmoid", "Kind map; dtype inexact; PyTorch `torch.sigmoid(x)`; ONNX `Sigmoid`."),
+        ("sigmoid", r"\sigma(x)"),
+        ("matmul", "d_x = g @ y.T  # (2, 3)"),
+        ("floor", "# flat or without a slope: no gradient flows back"),
+        ("absolute", "NumPy also `abs`, `fabs`"),
+        ("cce", "`cce(prediction, target, reduction='mean')`: Average the cross-entropy of shares"),
+    ],
+)
+def test_the_reference_shows_what_an_entry_says(name: str, line: str) -> None:
+    assert line in part(ops_page(), name)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_new_op_and_a_new_function_appear_in_the_reference_unasked() -> None:
+    op("cube", "x", numpy="x ** 3", formula="{$x}^3", vjp=(lambda g, y, x: 3 * g * x**2,), says="x, three times")
+
+    @public
+    def sixth(x: "Array") -> Any:  # type: ignore[name-defined]  # noqa: F821
+        """Return the sixth power: x^6."""
+
+    page = ops_page()
+    assert "d_x = 3 * g * x ** 2" in part(page, "cube")
+    assert "`sixth(x)`: Return the sixth power: x^6." in part(page, "sixth")
+    assert f"## Entered by {__name__}" in page
+
+
+def test_a_derivative_that_the_reference_cannot_trace_is_one_of_these() -> None:
+    page = ops_page()
+    without = {name for name in OPS if "the derivative depends on the settings" in part(page, name)}
+    assert without <= {"gather", "scatter", "picked_along_axis", "add_along_axis", "custom"}

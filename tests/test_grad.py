@@ -175,7 +175,9 @@ def test_custom_gradient():
     with pytest.raises(ArgumentError, match="2 gradients for 1"):
         pc.grad(pc.custom_gradient(lambda g, y, x: (g, g))(np.sin))(1.0)
     with pytest.raises(ShapeError, match="rule's gradient"):
-        pc.grad(lambda x: np.sum(pc.custom_gradient(lambda g, y, x: np.sum(g))(np.sin)(x)))(np.ones(2))
+        pc.grad(lambda x: np.sum(pc.custom_gradient(lambda g, y, x: np.sum(g))(np.sin)(x)))(
+            np.ones(2)
+        )
 
 
 def test_the_gradient_is_asked_for_twice_and_is_the_same():
@@ -199,37 +201,40 @@ HIDDEN = {
     "chain": (lambda x: np.where(x > 0, np.log(np.sqrt(x)) ** 2, 0.0), [0.0, -1.0, 1.0], [0, 0, 0]),
     "long chain": (
         lambda x: np.where(x > 0, np.exp(-1 / np.sqrt(np.abs(x) * 1.0)), 0.0),
-        [0.0, 1.0], [0, 0.5 * np.exp(-1)],
+        [0.0, 1.0],
+        [0, 0.5 * np.exp(-1)],
     ),
     "nested": (
         lambda x: np.where(x > 0, np.where(x > 1, np.log(x - 1), x), np.sqrt(-x)),
-        [0.5, 1.0, 3.0, -4.0], [1, 1, 0.5, -0.25],
+        [0.5, 1.0, 3.0, -4.0],
+        [1, 1, 0.5, -0.25],
     ),
     "other branch": (lambda x: np.where(x <= 0, 0.0, np.log(x)), [0.0, 4.0], [0, 0.25]),
     "a factor": (lambda x: np.where(x > 0, 3 * np.log(x) * x, 0.0), [0.0, 1.0], [0, 3]),
     "read twice": (
         lambda x: (lambda y: np.where(x > 0, y, 0.0) + np.where(x > 0, y * y, 0.0))(np.log(x)),
-        [0.0, 1.0], [0, 1],
+        [0.0, 1.0],
+        [0, 1],
     ),
     "mask": (lambda x: np.log(x[x > 0]), [0.0, -1.0, 2.0], [0, 0, 0.5]),
     "arctan2": (lambda x: np.where(x != 0, np.arctan2(x, x - x), 0.0), [0.0], [0]),
     "hypot": (lambda x: np.where(x != 0, np.hypot(x, 0.0), 0.0), [0.0, 3.0], [0, 1]),
     "summed": (lambda x: np.where(np.sum(x) > 0, np.log(np.sum(x)), 0.0), [0.0, 0.0], [0, 0]),
-    "stretched": (
-        lambda x: np.where(np.zeros((3, 2), bool), np.log(x), 0.0), [0.0, 1.0], [0, 0]
-    ),
+    "stretched": (lambda x: np.where(np.zeros((3, 2), bool), np.log(x), 0.0), [0.0, 1.0], [0, 0]),
     "stretched scalar": (
-        lambda x: np.where(np.zeros(3, bool), np.sqrt(np.sum(x)), 0.0), [0.0, 0.0], [0, 0]
+        lambda x: np.where(np.zeros(3, bool), np.sqrt(np.sum(x)), 0.0),
+        [0.0, 0.0],
+        [0, 0],
     ),
     "before a sum": (lambda x: np.where(x[0] > 0, np.sum(np.log(x)), 0.0), [0.0, 2.0], [0, 0]),
-    "through T": (
-        lambda x: np.where(x[None] > 0, np.log(x[:, None]).T, 0.0), [0.0, 2.0], [0, 0.5]
-    ),
+    "through T": (lambda x: np.where(x[None] > 0, np.log(x[:, None]).T, 0.0), [0.0, 2.0], [0, 0.5]),
     "through an index": (lambda x: np.where(x[:1] > 0, np.log(x)[:1], 0.0), [0.0, 2.0], [0, 0]),
     "through reshape": (
-        lambda x: np.where(x.reshape(1, 2) > 0, np.log(x).reshape(1, 2), 0.0), [0.0, 1.0], [0, 1]
+        lambda x: np.where(x.reshape(1, 2) > 0, np.log(x).reshape(1, 2), 0.0),
+        [0.0, 1.0],
+        [0, 1],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HIDDEN)
@@ -353,7 +358,9 @@ def test_a_name_that_cannot_be_printed_is_refused(name):
         pc.value(1.0, name)
 
 
-@pytest.mark.parametrize("data", ["a", [1, "a"], [[1], [1, 2]], 1j, object(), None, np.array("2020", "M8")])
+@pytest.mark.parametrize(
+    "data", ["a", [1, "a"], [[1], [1, 2]], 1j, object(), None, np.array("2020", "M8")]
+)
 def test_data_that_is_no_number_is_refused(data):
     with pytest.raises(DtypeError):
         pc.value(data, "x")
@@ -367,14 +374,26 @@ UNARY = ["tanh", "sin", "square", "negative", "sigmoid", "softplus", "relu", "ab
 BINARY = ["add", "subtract", "multiply", "maximum", "minimum"]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([*UNARY, *BINARY, "matmul", "sum_rows", "prod_columns", "softmax", "safe_divide",
-                         "safe_log", "safe_sqrt", "exp_tanh"]),
+        st.sampled_from(
+            [
+                *UNARY,
+                *BINARY,
+                "matmul",
+                "sum_rows",
+                "prod_columns",
+                "softmax",
+                "safe_divide",
+                "safe_log",
+                "safe_sqrt",
+                "exp_tanh",
+            ]
+        ),
         st.integers(0, 99),
         st.integers(0, 99),
     ),
     min_size=1,
     max_size=12,
-)  # fmt: skip
+)
 OURS = {
     "matmul": lambda a, b: pc.tanh(a) @ pc.tanh(b).T,
     "sum_rows": lambda a: np.sum(a, axis=0, keepdims=True),
@@ -438,7 +457,10 @@ def test_random_graphs_agree_with_the_oracle(steps, seed):
     got = sum(float((s.value * d).sum()) for s, d in zip(slopes, along, strict=True))
 
     duals = [
-        [[oracle.Dual(v, d) for v, d in zip(*rows, strict=True)] for rows in zip(a.tolist(), d.tolist(), strict=True)]
+        [
+            [oracle.Dual(v, d) for v, d in zip(*rows, strict=True)]
+            for rows in zip(a.tolist(), d.tolist(), strict=True)
+        ]
         for a, d in zip(arrays, along, strict=True)
     ]
     sums = [oracle.sum_all(p)[0][0] for p in _grown(duals, steps, ours=False)[4:]]

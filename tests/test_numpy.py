@@ -66,7 +66,14 @@ BINARY = (
 )
 FOLDS = "sum mean max min prod var std ptp amax amin all any nansum nanmean median"
 AXES = ("", ", axis=0", ", axis=-1", ", axis=1, keepdims=True", ", axis=None", ", keepdims=True")
-TUPLES = (", axis=(0, 2)", ", axis=(-1, 0), keepdims=True", ", axis=(0, 1, 2)", ", axis=(1,)", ", 1", ", axis=()")
+TUPLES = (
+    ", axis=(0, 2)",
+    ", axis=(-1, 0), keepdims=True",
+    ", axis=(0, 1, 2)",
+    ", axis=(1,)",
+    ", 1",
+    ", axis=()",
+)
 
 OTHERS = """
 np.power(p, 3); np.power(p, 2); np.power(x, 2); np.power(x, 3.0); np.power(2.0, x);
@@ -262,7 +269,12 @@ def _same(got, expected, case):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("case", CASES)
 def test_value_is_numpys(case, dtype):
-    arrays = {name: ARRAYS[name].astype(dtype) if np.ndim(ARRAYS[name]) else np.asarray(ARRAYS[name], dtype) for name in ARRAYS}
+    arrays = {
+        name: ARRAYS[name].astype(dtype)
+        if np.ndim(ARRAYS[name])
+        else np.asarray(ARRAYS[name], dtype)
+        for name in ARRAYS
+    }
     nodes = {name: pc.value(arrays[name], name) for name in _used(case)}
     assert nodes
     _same(_run(case, **(arrays | nodes)), _run(case, **arrays), case)
@@ -301,15 +313,64 @@ def test_slope_is_that_of_differences(case):
 # -- the dtypes and layouts of what comes in -----------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["x + 1", "x * 2.0", "1.5 - x", "x / 2", "x ** 2", "x // 2", "-x",
-    "np.exp(x)", "np.sqrt(np.abs(x))", "np.sum(x)", "np.mean(x)", "np.prod(x)", "np.max(x)", "np.var(x)",
-    "np.cumsum(x)", "np.abs(x)", "np.sign(x)", "np.where(x > 0, x, 0)", "np.where(x > 0, x, 0.5)",
-    "np.maximum(x, 0)", "np.maximum(x, 0.5)", "np.square(x)", "x @ x.T", "np.median(x)", "np.sort(x)",
-    "np.clip(x, 0, 2)", "np.concatenate([x, x])", "np.arctan2(x, 2)", "np.floor(x)", "np.round(x)",
-    "np.dot(x, x.T)", "np.nan_to_num(x)", "x[1:]", "np.logaddexp(x, 0)", "np.sum(x, axis=0)", "np.std(x)",
-    "x == 1", "x % 2", "np.diff(x)", "np.trace(x)", "np.argmax(x)", "np.linspace(x, 3, 4)", "np.sinc(x)",
-    "x * np.float32(2)", "x + np.arange(3)", "np.hypot(x, x)", "np.tanh(x)", "np.full_like(x, 1)",
-    "np.count_nonzero(x)", "np.average(x)", "np.ptp(x)", "np.linalg.norm(x)", "np.isclose(x, 1)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        "x + 1",
+        "x * 2.0",
+        "1.5 - x",
+        "x / 2",
+        "x ** 2",
+        "x // 2",
+        "-x",
+        "np.exp(x)",
+        "np.sqrt(np.abs(x))",
+        "np.sum(x)",
+        "np.mean(x)",
+        "np.prod(x)",
+        "np.max(x)",
+        "np.var(x)",
+        "np.cumsum(x)",
+        "np.abs(x)",
+        "np.sign(x)",
+        "np.where(x > 0, x, 0)",
+        "np.where(x > 0, x, 0.5)",
+        "np.maximum(x, 0)",
+        "np.maximum(x, 0.5)",
+        "np.square(x)",
+        "x @ x.T",
+        "np.median(x)",
+        "np.sort(x)",
+        "np.clip(x, 0, 2)",
+        "np.concatenate([x, x])",
+        "np.arctan2(x, 2)",
+        "np.floor(x)",
+        "np.round(x)",
+        "np.dot(x, x.T)",
+        "np.nan_to_num(x)",
+        "x[1:]",
+        "np.logaddexp(x, 0)",
+        "np.sum(x, axis=0)",
+        "np.std(x)",
+        "x == 1",
+        "x % 2",
+        "np.diff(x)",
+        "np.trace(x)",
+        "np.argmax(x)",
+        "np.linspace(x, 3, 4)",
+        "np.sinc(x)",
+        "x * np.float32(2)",
+        "x + np.arange(3)",
+        "np.hypot(x, x)",
+        "np.tanh(x)",
+        "np.full_like(x, 1)",
+        "np.count_nonzero(x)",
+        "np.average(x)",
+        "np.ptp(x)",
+        "np.linalg.norm(x)",
+        "np.isclose(x, 1)",
+    ],
+)
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int32", "int64", "float16", "float32"])
 def test_dtype_is_numpys(case, dtype):
     x = np.array([[1, 0, 1], [0, 2, 3]]).astype(dtype)
@@ -325,10 +386,27 @@ def test_dtype_is_numpys(case, dtype):
     np.testing.assert_allclose(got.value, expected, rtol=4 * eps, atol=eps)
 
 
-@pytest.mark.parametrize("change", [np.asfortranarray, lambda a: a[::-1, ::2], lambda a: a.T,
-    lambda a: np.broadcast_to(a[0], a.shape), lambda a: a[:, :0], lambda a: a[:1, :1]])  # fmt: skip
-@pytest.mark.parametrize("case", ["np.sum(np.exp(x) * x)", "np.sum(np.cumsum(x, 1) ** 2)",
-    "np.sum(x.reshape(-1) ** 2)", "np.sum(x.T @ x)", "np.sum(np.sort(x, 0) * x)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda a: a[::-1, ::2],
+        lambda a: a.T,
+        lambda a: np.broadcast_to(a[0], a.shape),
+        lambda a: a[:, :0],
+        lambda a: a[:1, :1],
+    ],
+)
+@pytest.mark.parametrize(
+    "case",
+    [
+        "np.sum(np.exp(x) * x)",
+        "np.sum(np.cumsum(x, 1) ** 2)",
+        "np.sum(x.reshape(-1) ** 2)",
+        "np.sum(x.T @ x)",
+        "np.sum(np.sort(x, 0) * x)",
+    ],
+)
 def test_layout_does_not_matter(case, change):
     strange = change(_uniform(-1, 1, 4, 6))
     plain = np.array(strange, order="C")
@@ -343,23 +421,27 @@ def test_layout_does_not_matter(case, change):
 # -- indexing ------------------------------------------------------------------------------------
 
 INTEGERS = st.integers(-3, 2)
-SLICES = st.builds(slice, *[st.none() | st.integers(-4, 4)] * 2, st.sampled_from([None, 1, 2, -1, -2]))
+SLICES = st.builds(
+    slice, *[st.none() | st.integers(-4, 4)] * 2, st.sampled_from([None, 1, 2, -1, -2])
+)
 ROWS = st.lists(st.integers(-2, 1), min_size=1, max_size=4)
 
 
 @st.composite
 def _indices(draw):
     """An index into an array of shape (3, 4, 2), each kind of part, at most one ellipsis."""
-    parts, axes = [], list(range(3))
-    for _ in range(draw(st.integers(0, 3))):
-        parts.append(draw(st.sampled_from(["int", "slice", "rows", "mask", "square"])))
+    kinds = st.sampled_from(["int", "slice", "rows", "mask", "square"])
+    parts = draw(st.lists(kinds, max_size=3))
     built = [
-        {"int": lambda: draw(st.integers(-2, 1)), "slice": lambda: draw(SLICES),
-         "rows": lambda: np.array(draw(st.lists(st.integers(-2, 1), min_size=2, max_size=2))),
-         "square": lambda: np.array([[0, 1], [1, -1]]),
-         "mask": lambda: _mask(draw, axes[k])}[part]()
+        {
+            "int": lambda: draw(st.integers(-2, 1)),
+            "slice": lambda: draw(SLICES),
+            "rows": lambda: np.array(draw(st.lists(st.integers(-2, 1), min_size=2, max_size=2))),
+            "square": lambda: np.array([[0, 1], [1, -1]]),
+            "mask": lambda k=k: _mask(draw, k),
+        }[part]()
         for k, part in enumerate(parts)
-    ]  # fmt: skip
+    ]
     extra = draw(st.lists(st.sampled_from([None, Ellipsis]), max_size=2))
     if extra.count(Ellipsis) > 1:
         extra = [None]
@@ -399,13 +481,52 @@ def test_indexing_is_numpys(index):
 MATRIX = np.arange(12.0).reshape(3, 4)
 
 
-@pytest.mark.parametrize("index", [0, -1, (1, 2), (0, -1), (), ..., None, (..., 0), (None, 0), slice(None),
-    slice(None, None, -1), (slice(2, 0, -1), slice(None, None, 3)), [0, 2], [[0, 1], [2, 0]], ([0, 1], [1, 2]),
-    ([0, 1], slice(None)), (slice(None), [3, 3, 0]), ([[0], [2]], [1, 3]), (0, [1, 2]), ([0, 1], 1), MATRIX > 5,
-    (MATRIX > 5, None), MATRIX[:, 0] > 3, (slice(None), MATRIX[0] > 1), (MATRIX[:, 0] > 3, 2), (1, MATRIX[0] > 1),
-    (None, [0, 1], None), ([True, False, True],), (np.int64(1), np.int8(-1)), np.array(2), True, False,
-    (True, 0), np.zeros((0,), int), (slice(5, 9),), (..., None), ([1, 0], None, [0, 1]), (slice(0, 2), [1, 1], None),
-    np.zeros((3, 4), bool), (np.array([0, 1]), slice(None, None, 2))], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        (1, 2),
+        (0, -1),
+        (),
+        ...,
+        None,
+        (..., 0),
+        (None, 0),
+        slice(None),
+        slice(None, None, -1),
+        (slice(2, 0, -1), slice(None, None, 3)),
+        [0, 2],
+        [[0, 1], [2, 0]],
+        ([0, 1], [1, 2]),
+        ([0, 1], slice(None)),
+        (slice(None), [3, 3, 0]),
+        ([[0], [2]], [1, 3]),
+        (0, [1, 2]),
+        ([0, 1], 1),
+        MATRIX > 5,
+        (MATRIX > 5, None),
+        MATRIX[:, 0] > 3,
+        (slice(None), MATRIX[0] > 1),
+        (MATRIX[:, 0] > 3, 2),
+        (1, MATRIX[0] > 1),
+        (None, [0, 1], None),
+        ([True, False, True],),
+        (np.int64(1), np.int8(-1)),
+        np.array(2),
+        True,
+        False,
+        (True, 0),
+        np.zeros((0,), int),
+        (slice(5, 9),),
+        (..., None),
+        ([1, 0], None, [0, 1]),
+        (slice(0, 2), [1, 1], None),
+        np.zeros((3, 4), bool),
+        (np.array([0, 1]), slice(None, None, 2)),
+    ],
+    ids=str,
+)
 def test_every_kind_of_index(index):
     x = pc.value(MATRIX, "x")
     expected = MATRIX[index]
@@ -416,8 +537,11 @@ def test_every_kind_of_index(index):
     assert np.array_equal(pc.grad(pc.sum(x[index]), x).value, counts)
 
 
-@pytest.mark.parametrize("index", [3, -4, (0, 4), (0, 0, 0), [0, 7], (MATRIX[0] > 1,), 1.5, "a", (..., ...),
-    [0.5, 1.0]], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "index",
+    [3, -4, (0, 4), (0, 0, 0), [0, 7], (MATRIX[0] > 1,), 1.5, "a", (..., ...), [0.5, 1.0]],
+    ids=str,
+)
 def test_a_wrong_index_is_explained(index):
     with pytest.raises((pc.errors.PellucidError, IndexError, TypeError)):
         _ = pc.value(MATRIX, "x")[index].value
@@ -434,19 +558,62 @@ def test_a_node_is_an_index():
 # -- einsum --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["ij,jk->ik", "ij,jk", "ij,kj", "ii->i", "ii", "ii->", "ij->ji", "ba", "ij->",
-    "i,i", "i,j", "i,j->ji", "bij,bjk->bik", "bij,bjk", "...ij,...jk->...ik", "...ij,jk", "i...->...", "...i->...",
-    "ij,ij,ij->i", "ab,bc,cd->ad", "ab,bc,cd", "iij->j", "ijj->ij", "iii->i", "ij, jk -> ik", "ij,j->i", "ij->j",
-    "i,ij,j->", "ij,ik->jk", "...->...", "ii,jj->ij", "...ii->...i", "i->", "ijk,jk->i", "a,b,c->cab", "ij,ij->",
-    "ijk->kji", "ij,...j->...i", "i->i", ",ij->ij", "ij,kl->"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ij,jk->ik",
+        "ij,jk",
+        "ij,kj",
+        "ii->i",
+        "ii",
+        "ii->",
+        "ij->ji",
+        "ba",
+        "ij->",
+        "i,i",
+        "i,j",
+        "i,j->ji",
+        "bij,bjk->bik",
+        "bij,bjk",
+        "...ij,...jk->...ik",
+        "...ij,jk",
+        "i...->...",
+        "...i->...",
+        "ij,ij,ij->i",
+        "ab,bc,cd->ad",
+        "ab,bc,cd",
+        "iij->j",
+        "ijj->ij",
+        "iii->i",
+        "ij, jk -> ik",
+        "ij,j->i",
+        "ij->j",
+        "i,ij,j->",
+        "ij,ik->jk",
+        "...->...",
+        "ii,jj->ij",
+        "...ii->...i",
+        "i->",
+        "ijk,jk->i",
+        "a,b,c->cab",
+        "ij,ij->",
+        "ijk->kji",
+        "ij,...j->...i",
+        "i->i",
+        ",ij->ij",
+        "ij,kl->",
+    ],
+)
 def test_einsum_is_numpys(text):
     sizes = dict.fromkeys("abcdijkl", 3)
     shapes = [
         tuple(sizes[c] for c in part.replace(" ", "").replace("...", "").strip())
         for part in text.partition("->")[0].split(",")
     ]
-    shapes = [(2, *s) if "..." in p and p.strip().startswith("...") else (*s, 2) if "..." in p else s
-              for s, p in zip(shapes, text.partition("->")[0].split(","), strict=True)]  # fmt: skip
+    shapes = [
+        (2, *s) if "..." in p and p.strip().startswith("...") else (*s, 2) if "..." in p else s
+        for s, p in zip(shapes, text.partition("->")[0].split(","), strict=True)
+    ]
     arrays = [_uniform(-1, 1, *s) for s in shapes]
     expected = np.einsum(text, *arrays)
     nodes = [pc.value(a, "x") for a in arrays]
@@ -456,10 +623,15 @@ def test_einsum_is_numpys(text):
     assert np.shape(pc.einsum(text, *arrays)) == np.shape(expected)
     slopes = pc.grad(_total(got), nodes)
     for k, slope in enumerate(slopes):  # an einsum is linear in each operand: a difference is exact
-        along = [_uniform(-1, 1, *s) if j == k else a for j, (s, a) in enumerate(zip(shapes, arrays, strict=True))]
+        along = [
+            _uniform(-1, 1, *s) if j == k else a
+            for j, (s, a) in enumerate(zip(shapes, arrays, strict=True))
+        ]
         change = _total(np.asarray(np.einsum(text, *along)))
         if shapes.count(shapes[k]) >= 1:
-            np.testing.assert_allclose((slope.value * along[k]).sum(), change, rtol=1e-11, atol=1e-12)
+            np.testing.assert_allclose(
+                (slope.value * along[k]).sum(), change, rtol=1e-11, atol=1e-12
+            )
 
 
 def test_einsum_stretches_an_axis_of_one():
@@ -487,27 +659,30 @@ def test_python_decides_with_data_and_says_why_it_cannot_without():
         bool(pc.value([1.0, 2.0], "v") > 1)
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda x: np.asarray(x), "cut it out of the graph"),
-    (lambda x: np.sum([x, x]), "cut it out of the graph"),
-    (lambda x: np.exp(x, out=np.zeros(2)), "out="),
-    (lambda x: np.sum(x, out=np.zeros(2)), "out="),
-    (lambda x: np.linalg.svd(x), "np.svd is not known"),
-    (lambda x: np.fft.fft(x), "np.fft is not known"),
-    (lambda x: np.spacing(x), "np.spacing is not known"),
-    (lambda x: np.subtract.reduce(x), "np.subtract.reduce is not known"),
-    (lambda x: np.add.at(x, 0, 1.0), "np.add.at is not known"),
-    (lambda x: np.add(x, 1, where=np.array([True, False])), "where=…"),
-    (lambda x: np.mean(x, where=np.array([True, False])), "where=…"),
-    (lambda x: x & 1, "compare first"),
-    (lambda x: x @ np.ones(3), "inner sizes"),
-    (lambda x: x + np.ones(3), "broadcast"),
-    (lambda x: np.sum(x, axis=2), "axis 2 does not exist"),
-    (lambda x: np.reshape(x, (3, 1)), "reshape keeps"),
-    (lambda x: x + "a", "not a real number"),
-    (lambda x: x + 1j, "not a real number"),
-    (lambda x: np.einsum("ij->j", x), "does not fit"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda x: np.asarray(x), "cut it out of the graph"),
+        (lambda x: np.sum([x, x]), "cut it out of the graph"),
+        (lambda x: np.exp(x, out=np.zeros(2)), "out="),
+        (lambda x: np.sum(x, out=np.zeros(2)), "out="),
+        (lambda x: np.linalg.svd(x), "np.svd is not known"),
+        (lambda x: np.fft.fft(x), "np.fft is not known"),
+        (lambda x: np.spacing(x), "np.spacing is not known"),
+        (lambda x: np.subtract.reduce(x), "np.subtract.reduce is not known"),
+        (lambda x: np.add.at(x, 0, 1.0), "np.add.at is not known"),
+        (lambda x: np.add(x, 1, where=np.array([True, False])), "where=…"),
+        (lambda x: np.mean(x, where=np.array([True, False])), "where=…"),
+        (lambda x: x & 1, "compare first"),
+        (lambda x: x @ np.ones(3), "inner sizes"),
+        (lambda x: x + np.ones(3), "broadcast"),
+        (lambda x: np.sum(x, axis=2), "axis 2 does not exist"),
+        (lambda x: np.reshape(x, (3, 1)), "reshape keeps"),
+        (lambda x: x + "a", "not a real number"),
+        (lambda x: x + 1j, "not a real number"),
+        (lambda x: np.einsum("ij->j", x), "does not fit"),
+    ],
+)
 def test_what_nodes_cannot_do_is_explained(call, message):
     with pytest.raises(pc.errors.PellucidError, match=re.escape(message)):
         call(pc.value([1.0, 2.0], "x"))

@@ -15,16 +15,52 @@ from pellucid import graph, text
 from pellucid.graph import OPS, build, evaluate, expression, lift
 
 FLAT = {  # constant between their jumps, or about truths, positions and sizes
-    "sign", "floor", "ceil", "rint", "trunc", "floor_divide", "greater", "greater_equal", "less",
-    "less_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor", "logical_not",
-    "isnan", "isinf", "isfinite", "argmax", "argmin", "argsort", "all", "any", "stop_gradient",
+    "sign",
+    "floor",
+    "ceil",
+    "rint",
+    "trunc",
+    "floor_divide",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "equal",
+    "not_equal",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+    "logical_not",
+    "isnan",
+    "isinf",
+    "isfinite",
+    "argmax",
+    "argmin",
+    "argsort",
+    "all",
+    "any",
+    "stop_gradient",
     "wins",
-}  # fmt: skip
-TRUTHS = {"where": (0,), "logical_and": (0, 1), "logical_or": (0, 1), "logical_xor": (0, 1),
-          "logical_not": (0,), "all": (0,), "any": (0,)}  # fmt: skip
+}
+TRUTHS = {
+    "where": (0,),
+    "logical_and": (0, 1),
+    "logical_or": (0, 1),
+    "logical_xor": (0, 1),
+    "logical_not": (0,),
+    "all": (0,),
+    "any": (0,),
+}
 SPECIAL = {"dim", "custom", "gather", "scatter", "picked_along_axis", "add_along_axis"}
 ELEMENTWISE = [name for name, op in OPS.items() if op.kind == "map"]
-BROADCASTS = [[(2, 3), (2, 3)], [(2, 3), (3,)], [(2, 1), (1, 3)], [(), (2, 3)], [(3,), ()], [(), ()]]
+BROADCASTS = [
+    [(2, 3), (2, 3)],
+    [(2, 3), (3,)],
+    [(2, 1), (1, 3)],
+    [(), (2, 3)],
+    [(3,), ()],
+    [(), ()],
+]
 
 
 def _cases():
@@ -41,7 +77,9 @@ def _cases():
                 shapes = (left, right, (2, 3))[: len(op.operands)]
                 yield name, shapes, {}
         elif op.kind == "map" and "shapes" not in op.examples[0]:
-            yield from ((name, (shape,), dict(op.examples[0])) for shape in [(), (0,), (1,), (2, 1, 2)])
+            yield from (
+                (name, (shape,), dict(op.examples[0])) for shape in [(), (0,), (1,), (2, 1, 2)]
+            )
 
 
 CASES = list(_cases())
@@ -131,8 +169,10 @@ def _differences(function, arrays, k, h=1e-6):
 
 def _differentiable(case):
     name = case[0]
-    node, leaves, arrays = _node(case)
-    return name not in FLAT and name != "astype" and node.dtype.kind == "f" and bool(_moving(leaves))
+    node, leaves, _ = _node(case)
+    return (
+        name not in FLAT and name != "astype" and node.dtype.kind == "f" and bool(_moving(leaves))
+    )
 
 
 SMOOTH = [case for case in CASES if _differentiable(case)]
@@ -146,7 +186,10 @@ def test_every_slope_is_that_of_differences(case):
     places = [k for k, a in enumerate(arrays) if a.dtype.kind == "f"]
     for k, slope, leaf in zip(places, slopes, moving, strict=True):
         assert (slope.shape, slope.dtype) == (leaf.shape, leaf.dtype)
-        total = lambda xs: float(_weighted(_node(case, arrays=xs)[0]).value)  # noqa: E731
+
+        def total(xs):
+            return float(_weighted(_node(case, arrays=xs)[0]).value)
+
         np.testing.assert_allclose(
             slope.value, _differences(total, arrays, k), rtol=1e-6, atol=1e-7
         )
@@ -155,12 +198,14 @@ def test_every_slope_is_that_of_differences(case):
 @smooth
 def test_slope_along_a_direction(case):
     arrays = _sample(*case[:2], "float64", seed=1)
-    slopes, moving = _slopes(case, arrays)
+    slopes, _ = _slopes(case, arrays)
     rng = np.random.default_rng(2)
     along = [np.asarray(rng.normal(size=a.shape)) if a.dtype.kind == "f" else 0 for a in arrays]
     ends = []
     for h in (1e-6, -1e-6):
-        moved = [a + h * d if a.dtype.kind == "f" else a for a, d in zip(arrays, along, strict=True)]
+        moved = [
+            a + h * d if a.dtype.kind == "f" else a for a, d in zip(arrays, along, strict=True)
+        ]
         ends.append(float(_weighted(_node(case, arrays=moved)[0]).value))
     directions = [d for d, a in zip(along, arrays, strict=True) if a.dtype.kind == "f"]
     got = sum((s.value * d).sum() for s, d in zip(slopes, directions, strict=True))
@@ -273,21 +318,42 @@ def test_every_public_function_says_what_it_does():
         assert (function.__doc__ or "").strip(), name
 
 
-@pytest.mark.parametrize("name", ["add", "exp", "matmul", "sum", "where", "concatenate", "getitem",
-    "prod", "cumsum", "sort", "softmax"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "add",
+        "exp",
+        "matmul",
+        "sum",
+        "where",
+        "concatenate",
+        "getitem",
+        "prod",
+        "cumsum",
+        "sort",
+        "softmax",
+    ],
+)
 def test_inputs_are_not_written_to(name):
     x = np.random.default_rng(0).normal(size=(3, 3))
     x.flags.writeable = False
     function = pc.graph.FUNCTIONS[name]
-    args = {"add": (x, x), "matmul": (x, x), "where": (x > 0, x, x), "concatenate": ([x, x],),
-            "getitem": (x, 0)}.get(name, (x,))  # fmt: skip
+    args = {
+        "add": (x, x),
+        "matmul": (x, x),
+        "where": (x > 0, x, x),
+        "concatenate": ([x, x],),
+        "getitem": (x, 0),
+    }.get(name, (x,))
     function(*args)
 
 
 # -- ops whose operands are positions ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape, k, axis", [((4, 3), [[0, 2, 2], [1, 1, 0]], 1), ((4,), [1, 1, 3], 0)])
+@pytest.mark.parametrize(
+    "shape, k, axis", [((4, 3), [[0, 2, 2], [1, 1, 0]], 1), ((4,), [1, 1, 3], 0)]
+)
 def test_picking_along_an_axis_and_back(shape, k, axis):
     x = np.random.default_rng(0).normal(size=shape)
     k = np.array(k) if len(shape) == 1 else np.vstack([k, k])
@@ -301,7 +367,12 @@ def test_picking_along_an_axis_and_back(shape, k, axis):
         expected[tuple(place)] += weights[spot]
     assert np.array_equal(got.value, np.take_along_axis(x, k, axis))
     np.testing.assert_allclose(pc.grad(pc.sum(got * weights), leaf).value, expected, rtol=1e-15)
-    second = pc.grad(pc.sum(pc.grad(pc.sum(got**3), leaf) ** 2), leaf)
-    total = lambda xs: float(pc.sum(pc.grad(pc.sum(pc.take_along_axis(  # noqa: E731
-        lf := pc.value(xs[0], "x"), k, axis) ** 3), lf) ** 2).value)  # fmt: skip
+
+    def slopes_squared(leaf):
+        return pc.sum(pc.grad(pc.sum(pc.take_along_axis(leaf, k, axis) ** 3), leaf) ** 2)
+
+    def total(arrays):
+        return float(slopes_squared(pc.value(arrays[0], "x")).value)
+
+    second = pc.grad(slopes_squared(leaf), leaf)
     np.testing.assert_allclose(second.value, _differences(total, [x], 0), rtol=1e-5, atol=1e-5)

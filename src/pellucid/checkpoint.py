@@ -21,13 +21,14 @@ import numpy as np
 
 from pellucid import nn, optim
 from pellucid.errors import ArgumentError, DataError
-from pellucid.graph import Array
-from pellucid.losses import Loss
+from pellucid.graph import FUNCTIONS, Array
+from pellucid.losses import NAMES as LOSSES
 from pellucid.model import Sequential
 from pellucid.nn import init
+from pellucid.nn.network import network
 
 FORMAT = 1
-DTYPES = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4")}
 CODES = {v.name: k for k, v in DTYPES.items()}
 LARGEST_HEADER = 16 * 1024 * 1024
 TYPES: dict[str, type] = {
@@ -50,7 +51,7 @@ def save(model: Sequential, path: str | Path) -> Path:
 
 def _description(model: Sequential) -> dict[str, Any]:
     loss = model.loss_function
-    if loss is not None and loss.name == "custom":
+    if loss is not None and LOSSES.get(loss.name) is not loss:
         raise ArgumentError("a loss that is a function cannot be saved", "give the loss by name")
     if not all(isinstance(m, str) for m in model.metrics):
         raise ArgumentError("a metric that is a function cannot be saved", "give metrics by name")
@@ -72,14 +73,20 @@ def _description(model: Sequential) -> dict[str, Any]:
 def _told(value: Any) -> Any:
     """Return a setting as JSON: {"type": "Dense", "units": 8} for a frozen value."""
     if is_dataclass(value) and not isinstance(value, type):
+        if TYPES.get(type(value).__name__, type(value)) is not type(value):
+            raise ArgumentError(f"a class of your own has the name of ours, {type(value).__name__}", "rename it")
         return {"type": type(value).__name__} | {f.name: _told(getattr(value, f.name)) for f in fields(value)}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
         return value.item()
+    name = getattr(value, "__name__", "")
+    if callable(value) and FUNCTIONS.get(name) is value:  # pc.relu is "relu"
+        return name
+    what = "is a function" if callable(value) else f"is a {type(value).__name__}"
     raise ArgumentError(
-        f"{getattr(value, '__name__', value)!r} is a function, which a file cannot hold",
-        "give activations by name, or rebuild the model in code and set model.params",
+        f"{getattr(value, '__name__', value)!r} {what}, which a file cannot hold",
+        "give activations by name, make layers frozen dataclasses, or save dict(model.params) with np.savez",
     )
 
 
@@ -128,21 +135,43 @@ def load(path: str | Path, custom: Mapping[str, type] | None = None) -> Sequenti
         raise ArgumentError(f"there is no file {str(path)!r}", "model.save(path) writes one")
     header, data = _header(path)
     told = _metadata(header)
-    known = TYPES | dict(custom or {})
     try:
-        model = Sequential(
-            [_made(d, known) for d in told["layers"]], loss=told["loss"], optimizer=_made(told["optimizer"], known),
-            metrics=told["metrics"], dtype=told["dtype"], seed=told["seed"],
-        )  # fmt: skip
-        model._build(tuple(told["inputs"]))
-        model._numbers.steps, model._numbers.epochs = int(told["steps"]), int(told["epochs"])
-        labels = told["labels"]
-        model._labels = None if labels is None else np.array(labels[1], dtype=labels[0])
-    except (KeyError, TypeError, ValueError) as error:
+        model = _model(told, TYPES | dict(custom or {}), len(data))
+    except DataError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise DataError(f"the file's description of the model cannot be read: {error}") from None
     wanted = dict(model.params) | {f"optimizer.{k}": v for k, v in model._numbers.state.items()}
     _fill(wanted, header, data)
     return model
+
+
+def _model(told: dict[str, Any], known: Mapping[str, type], size: int) -> Sequential:
+    """Build the model of a description; memory for it is taken only where the file has as much."""
+    inputs, counts = told["inputs"], (told["steps"], told["epochs"])
+    if not all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate((*inputs, *counts))):
+        raise DataError(f"the file's sizes are no whole numbers: inputs {inputs}, steps and epochs {counts}")
+    layers = [_made(d, known) for d in told["layers"]]
+    optimizer, dtype = _made(told["optimizer"], known), np.dtype(told["dtype"])
+    needed = network(layers, tuple(inputs)).size * dtype.itemsize * (1 + len(optimizer.state))
+    if needed != size:
+        raise DataError(f"the file describes a model of {needed} bytes, but holds {size}")
+    model = Sequential(
+        layers, loss=told["loss"], optimizer=optimizer, metrics=told["metrics"], dtype=dtype, seed=told["seed"]
+    )
+    model._build(tuple(inputs))
+    model._numbers.steps, model._numbers.epochs = counts
+    model._labels = _labels(told["labels"])
+    return model
+
+
+def _labels(told: Any) -> Array | None:
+    if told is None:
+        return None
+    dtype = np.dtype(told[0])
+    if dtype.kind not in "biuf":
+        raise DataError(f"the file's labels are {dtype.name}, not numbers")
+    return np.array(told[1], dtype)
 
 
 def _header(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -162,11 +191,12 @@ def _header(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
             raise ValueError(f"{name!r} stands there twice")
-    return dict(pairs)
+        found[name] = value
+    return found
 
 
 def _metadata(header: dict[str, Any]) -> dict[str, Any]:
@@ -217,7 +247,7 @@ def _tensor(name: str, entry: Any, data: bytes, end: int, like: Array) -> tuple[
     if start != end:
         raise DataError(f"{name!r}: its bytes start at {start}, but the arrays before end at {end}")
     stop, code = entry["data_offsets"][1], entry.get("dtype")
-    if DTYPES.get(code) != like.dtype or entry.get("shape") != list(like.shape):
+    if code != CODES[like.dtype.name] or entry.get("shape") != list(like.shape):
         raise DataError(f"{name!r} is {code} {entry.get('shape')}, the model's is {like.dtype} {list(like.shape)}")
     if stop - start != like.nbytes or stop > len(data):
         raise DataError(f"{name!r} needs {like.nbytes} bytes, the file has {max(0, min(stop, len(data)) - start)}")

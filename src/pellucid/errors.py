@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from types import FrameType
-
-PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 class PellucidError(Exception):
@@ -55,10 +51,15 @@ class TrainingWarning(PellucidWarning):
 
 def user_line(frame: FrameType | None = None) -> str:
     """Return "file:line" of the innermost caller outside this package, or ""."""
-    frame = frame or sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back
+    frame = outside(frame or sys._getframe(1))
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def outside(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame that is not this package's (code it generated is its own)."""
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("pellucid."):
+        frame = frame.f_back
+    return frame
 
 
 def one_of(kind: str, name: object, options: Iterable[str]) -> ArgumentError:

@@ -60,7 +60,7 @@ class Numbers:
         self.steps, self.epochs = other.steps, other.epochs
 
     def finite(self) -> bool:
-        return bool(np.isfinite(self.params).all())
+        return all(bool(np.isfinite(a).all()) for a in (self.params, *self.state.values()))
 
 
 class Stepper:
@@ -117,6 +117,7 @@ class Loop:
         """Train, and return what happened."""
         history, start = History(), time.perf_counter()
         numbers = self.stepper.numbers
+        first = numbers.epochs
         batches = -(-len(self.data) // self.batch_size)
         self._tell("on_train_begin", {"epochs": self.epochs, "samples": len(self.data), "batches": batches})
         good = numbers.copy()
@@ -134,6 +135,7 @@ class Loop:
                     break
         except KeyboardInterrupt:
             numbers.restore(good)
+            history.cut(numbers.epochs - first)  # it may have come between an epoch's end and its log
             history.stopped = f"interrupted after epoch {history.epochs}"
         history.seconds = time.perf_counter() - start
         self._tell("on_train_end", {})
@@ -186,5 +188,5 @@ class Loop:
             f"{history.stopped}; the model keeps the parameters of step {numbers.steps}, the last good one.\n"
             f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
             TrainingWarning,
-            stacklevel=6,
+            stacklevel=5,
         )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from pellucid import ops
-from pellucid.errors import ArgumentError, ShapeError, one_of
+from pellucid.errors import ArgumentError, PellucidError, ShapeError, one_of
 from pellucid.grad import backward
 from pellucid.graph import FUNCTIONS, Node, lift, value
+from pellucid.intake import numbers
 
 
 class Gate:
@@ -30,30 +29,37 @@ class Gate:
     """
 
     def __init__(self, name: str, **settings: Any) -> None:
-        function = FUNCTIONS.get(name)
-        if function is None or name.startswith("__"):
-            raise one_of("gate", name, [n for n in FUNCTIONS if not n.startswith("__")])
-        self.name, self.function, self.settings = name, function, settings
+        if name not in ops.__all__ or name not in FUNCTIONS:
+            raise one_of("gate", name, FUNCTIONS.keys() & set(ops.__all__))
+        self.name, self.function, self.settings = name, FUNCTIONS[name], settings
         self.inputs: list[Node] = []
         self.output: Node | None = None
 
     def forward(self, *inputs: Any) -> Any:
         """Return the gate's value, and remember its inputs for `backward`."""
-        leaves = [value(np.asarray(x, dtype=float), f"x{k + 1}") for k, x in enumerate(inputs)]
+        leaves = [value(numbers(x, f"input {k + 1}", float), f"x{k + 1}") for k, x in enumerate(inputs)]
         try:
             output = self.function(*leaves, **self.settings)
-        except TypeError as error:
-            raise ArgumentError(f"the gate {self.name!r} got {len(inputs)} inputs: {error}") from None
+            found = ops.core.writable(output) if isinstance(output, Node) else None
+        except PellucidError:
+            raise
+        except Exception as error:
+            raise ArgumentError(f"the gate {self.name!r} cannot take {_shapes(leaves)}: {error}") from None
+        if not isinstance(output, Node):
+            raise ArgumentError(f"the gate {self.name!r} has several outputs", f"call pc.{self.name} itself")
         self.inputs, self.output = leaves, output
-        return ops.core.writable(output)
+        return found
 
     def backward(self, g: Any = 1.0) -> tuple[Any, ...]:
         """Return the upstream gradient times each local gradient, summed where an input was copied."""
         if self.output is None:
             raise ArgumentError("backward before forward", "call gate.forward(*inputs) first")
-        seed = lift(np.asarray(g, dtype=float))
+        seed = lift(numbers(g, "the gradient", float))
         if seed.shape not in ((), self.output.shape):
-            raise ShapeError(f"the gradient is {seed.shape}, the gate's value {self.output.shape}")
+            raise ShapeError(
+                f"the gradient is {seed.shape}, the gate's value {self.output.shape}",
+                "one number for each entry of the value",
+            )
         seed = ops.broadcast_to(seed, self.output.shape)
         bar = backward({self.output: seed}, self.inputs)
         found = [bar[x] if x in bar else ops.zeros_like(x) for x in self.inputs]
@@ -67,3 +73,6 @@ class Gate:
     def __repr__(self) -> str:
         return f"Gate({self.name!r})"
 
+
+def _shapes(inputs: list[Node]) -> str:
+    return f"{len(inputs)} inputs of shape {', '.join(str(x.shape) for x in inputs)}"

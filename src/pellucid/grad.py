@@ -1,7 +1,7 @@
 """Reverse mode: the gradient of a graph is a graph.
 
-    backward    the cotangent of every node between some leaves and some outputs
-    grad        of a node, or of a function; value_and_grad, vjp, jvp, jacobian, hessian, likewise
+backward    the cotangent of every node between some leaves and some outputs
+grad        of a node, or of a function; value_and_grad, vjp, jvp, jacobian, hessian, likewise
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _moving(nodes: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
     """Return the nodes that depend on `wrt` and can pass a gradient on."""
     moving = set(wrt)
     for node in nodes:
-        if node.dtype.kind == "f" and any([a in moving for a in node.args]):
+        if node.dtype.kind == "f" and not moving.isdisjoint(node.args):
             moving.add(node)
     return moving
 
@@ -141,8 +141,8 @@ def _unhidden(node: Node, mask: Node) -> tuple[tuple[Node, ...], Node]:
 def fit(g: Node, x: Node) -> Node:
     """Sum a gradient down to the shape of its operand (undoing a broadcast), in its dtype."""
     if g.shape != x.shape:
-        g = _summed(ops.broadcast_to(g, ops.broadcast(g.shape, x.shape)), x.shape)
-    return g if g.dtype == x.dtype and not g.weak else ops.astype(g, x.dtype)  # type: ignore[no-any-return]
+        g = _summed(ops.broadcast_to(g, ops.core.broadcast(g.shape, x.shape)), x.shape)
+    return g if g.dtype == x.dtype and not g.weak else ops.astype(g, x.dtype)
 
 
 def _summed(g: Node, shape: Shape) -> Node:
@@ -244,7 +244,9 @@ def pulled(frame: Frame, g: Any) -> list[Node]:
     seeds = dict(zip(outputs, (lift(s) for s in leaves(g)), strict=True))
     for node, seed in seeds.items():
         if node.shape != seed.shape:
-            raise ShapeError(f"the gradient {show(seed.shape)} must have the shape of the result, {show(node.shape)}")
+            raise ShapeError(
+                f"the gradient {show(seed.shape)} must have the shape of the result, {show(node.shape)}"
+            )
     bar = backward(seeds, frame.inputs)
     return [bar[w] if w in bar else ops.zeros_like(w) for w in frame.inputs]
 
@@ -402,7 +404,9 @@ def _ruled(g: Node, z: Node, y: Node, *xs: Node, rule: Function) -> list[Node | 
         raise ArgumentError(f"the rule returned {len(shares)} gradients for {len(xs)} arguments")
     for x, share in zip(xs, shares, strict=True):
         if share is not None and lift(share).shape != x.shape:
-            raise ShapeError(f"the rule's gradient is {show(lift(share).shape)}, its argument {show(x.shape)}")
+            raise ShapeError(
+                f"the rule's gradient is {show(lift(share).shape)}, its argument {show(x.shape)}"
+            )
     return [None, *shares]
 
 

@@ -1,9 +1,9 @@
 """The graph: immutable nodes, equal ones shared.  It knows nothing about any particular op.
 
-    Op    one known operation: its NumPy text, shape and dtype rule, derivative and formula
-    Node  an op applied to nodes, or a leaf: constant | value | input
-    build(op, args, attrs)  the node, made once       order(outputs)  nodes below, arguments first
-    evaluate(outputs)       their arrays              OPS, FUNCTIONS  what is known, by name
+Op    one known operation: its NumPy text, shape and dtype rule, derivative and formula
+Node  an op applied to nodes, or a leaf: constant | value | input
+build(op, args, attrs)  the node, made once       order(outputs)  nodes below, arguments first
+evaluate(outputs)       their arrays              OPS, FUNCTIONS  what is known, by name
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from pellucid import dims, text
 from pellucid.dims import Dim, Shape
-from pellucid.errors import PACKAGE, ArgumentError, ShapeError, TraceError
+from pellucid.errors import ArgumentError, ShapeError, TraceError, outside
 
 Attrs = tuple[tuple[str, Any], ...]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -65,9 +65,9 @@ class Op:
         object.__setattr__(self, "settings", {k: text.parsed(v) for k, v in pairs})
 
     @property
-    def is_helper(self) -> bool:
-        """Whether printed programs define it as a function of its own."""
-        return self.numpy.startswith("def ")
+    def helper(self) -> str:
+        """The function that printed programs define for it, where one line will not do."""
+        return self.numpy[4 : self.numpy.index("(")] if self.numpy.startswith("def ") else ""
 
     def __repr__(self) -> str:
         return f"<op {self.name}({self.signature})>"
@@ -118,6 +118,7 @@ class Node:
     name: str
     data: Any
     line: tuple[str, int] | None
+    _value: Any
 
     def __init__(
         self,
@@ -297,12 +298,8 @@ _lock = threading.Lock()
 
 
 def _user_line() -> tuple[str, int] | None:
-    frame = sys._getframe(2)
-    while frame.f_code.co_filename.startswith(PACKAGE):
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    frame = outside(sys._getframe(2))
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else None
 
 
 def _shared(key: Any, new: Node) -> Node:
@@ -369,7 +366,9 @@ def numeric(value: Any, name: str) -> Array:
     try:
         array = np.array(value)
     except ValueError as error:
-        raise DtypeError(f"{name} is not a regular array: {error}", "make all rows equally long")
+        raise DtypeError(
+            f"{name} is not a regular array: {error}", "make all rows equally long"
+        ) from None
     if array.dtype.kind not in "biuf":
         raise DtypeError(
             f"{name} holds {array.dtype}, which is not a real number",
@@ -475,8 +474,8 @@ _compiled: dict[Any, Callable[..., Any]] = {}
 
 def compiled(op: Op, attrs: Attrs, count: int) -> Callable[..., Any]:
     """Return the op's NumPy text as a function of its operands."""
-    if op.is_helper:
-        return _with_settings(scope([op.name])[op.name], attrs)
+    if op.helper:
+        return _with_settings(scope([op.helper])[op.helper], attrs)
     if not op.operands or not op.operands[-1].startswith("*"):
         found = _compiled.get(op)
         if found is None:
@@ -511,15 +510,15 @@ def expression(op: Op, attrs: Attrs, args: Sequence[Any]) -> Any:
     if fixed < len(op.operands):
         parts[op.operands[-1][1:]] = list(args[fixed:])
     source = op.numpy
-    if op.is_helper:
+    if op.helper:
         keys = "".join(f", {k}={k}" for k in settings)
-        source = f"{op.name}({', '.join(op.operands)}{keys})"
+        source = f"{op.helper}({', '.join(op.operands)}{keys})"
     # settings first: an index setting speaks of its operands as `indices[0]`
     return text.fill(text.fill(text.parsed(source), settings), parts)
 
 
 HELPERS: dict[str, str] = {}  # functions that printed programs define for themselves, by name
-_scope: dict[str, Any] = {"np": np}
+_scope: dict[str, Any] = {"np": np, "__name__": "pellucid.ops"}
 
 
 def helpers_of(names: Iterable[str]) -> list[str]:
@@ -552,7 +551,9 @@ def evaluate(
     readers.update(outputs)
     with np.errstate(all="ignore"):
         for node in nodes:
-            kept = None if feed else node._value  # what was read before, unless leaves are replaced
+            # what was read before: unless leaves are replaced, or it is a Python number, which an
+            # array in its place would outweigh
+            kept = None if feed or node.weak else node._value
             values[node] = _computed(node, values, sizes or {}) if kept is None else kept
             for a in node.args:
                 readers[a] -= 1

@@ -25,6 +25,10 @@ class History(Mapping[str, list[float]]):
         for name, value in logs.items():
             self._values.setdefault(name, []).append(value)
 
+    def cut(self, epochs: int) -> None:
+        """Forget all but the first epochs."""
+        self._values = {name: values[:epochs] for name, values in self._values.items() if epochs}
+
     def __getitem__(self, name: str) -> list[float]:
         return self._values[name]
 

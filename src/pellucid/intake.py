@@ -7,6 +7,7 @@ What cannot be meant is refused with what came, what was expected and what to tr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,32 +19,32 @@ from pellucid.losses import Loss
 Shape = tuple[int, ...]
 
 
-def features(X: Any, dtype: Any, expected: Shape | None = None, rows: int | None = None) -> Array:
+def features(X: Any, dtype: Any, expected: Shape | None = None, name: str = "X") -> Array:
     """Return X as a C-ordered array of samples in rows, (n, …); `expected` is one sample's shape."""
-    array = numbers(X, "X", dtype)
+    array = numbers(X, name, dtype)
     if array.ndim == 0:
-        raise ShapeError("X is a single number", "rows are samples: give an array of shape (n, features)")
+        raise ShapeError(f"{name} is a single number", "rows are samples: give an array of shape (n, features)")
     if array.ndim == 1:
-        _one_dimensional(array, expected)
-    if not len(array):
-        raise DataError(f"X is empty: {array.shape}", "give at least one sample")
+        _one_dimensional(array, expected, name)
+    if not array.size:
+        raise DataError(f"{name} is empty: {array.shape}", "give at least one sample of at least one feature")
     if expected is not None and array.shape[1:] != expected:
-        _wrong_features(array, expected, rows)
-    return _finite(array, "X")
+        _wrong_features(array, expected, name)
+    return _finite(array, name)
 
 
-def _one_dimensional(array: Array, expected: Shape | None) -> None:
+def _one_dimensional(array: Array, expected: Shape | None, name: str) -> None:
     hint = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
     if expected == array.shape:
         hint = "that is one sample: X.reshape(1, -1), or X[None, :]"
-    raise ShapeError(f"X has one axis, {array.shape}, but rows are samples: (n, features)", hint)
+    raise ShapeError(f"{name} has one axis, {array.shape}, but rows are samples: (n, features)", hint)
 
 
-def _wrong_features(array: Array, expected: Shape, rows: int | None) -> None:
+def _wrong_features(array: Array, expected: Shape, name: str) -> None:
     turned = array.ndim == 2 and (array.shape[0],) == expected
     hint = "did you mean X.T?" if turned else "give the features that the model was built for"
     wanted = ("n", *expected)
-    raise ShapeError(f"X is {array.shape}, the model takes ({', '.join(map(str, wanted))})", hint)
+    raise ShapeError(f"{name} is {array.shape}, the model takes ({', '.join(map(str, wanted))})", hint)
 
 
 def numbers(x: Any, name: str, dtype: Any) -> Array:
@@ -87,13 +88,13 @@ def _finite(array: Array, name: str) -> Array:
     bad = ~np.isfinite(array)
     if not bad.any():
         return array
-    where = np.argwhere(bad)
+    where, short = np.argwhere(bad), name.split()[-1]
     kinds = " and ".join(k for k, found in (("NaN", np.isnan(array)), ("Inf", np.isinf(array))) if found.any())
     rows = _few(np.unique(where[:, 0])) if array.ndim else "0"
     columns = f", columns {_few(np.unique(where[:, 1]))}" if array.ndim > 1 else ""
     raise DataError(
         f"{name} holds {kinds} in {len(where)} places: rows {rows}{columns}",
-        f"drop those rows: keep = np.isfinite({name}).reshape(len({name}), -1).all(axis=1)",
+        f"drop those rows: keep = np.isfinite({short}).reshape(len({short}), -1).all(axis=1)",
     )
 
 
@@ -105,30 +106,38 @@ def _few(numbers: Any) -> str:
 # -- targets -----------------------------------------------------------------------------------
 
 
-def same_length(X: Any, y: Any) -> None:
+def same_length(X: Array, y: Any, of: str = "") -> None:
     """Say so where samples and targets are not equally many, and guess why."""
-    x_shape, y_shape = np.shape(X), np.shape(y)
-    if not y_shape:
-        raise ShapeError(f"y is a single number, X is {x_shape}", "give one target for each row of X")
-    if x_shape and x_shape[0] != y_shape[0]:
-        turned = len(x_shape) == 2 and x_shape[1] == y_shape[0]
-        flipped = len(y_shape) == 2 and y_shape[1] == x_shape[0]
+    shape = _shape(y, f"{of}y")
+    if not shape:
+        raise ShapeError(f"{of}y is a single number, {of}X is {X.shape}", "give one target for each row of X")
+    if X.shape[0] != shape[0]:
+        turned = X.ndim == 2 and X.shape[1] == shape[0]
+        flipped = len(shape) == 2 and shape[1] == X.shape[0]
         hint = "did you mean X.T?" if turned else "did you mean y.T?" if flipped else "give one target for each row of X"
-        raise ShapeError(f"X is {x_shape}, y has {y_shape[0]} rows", hint)
+        raise ShapeError(f"{of}X is {X.shape}, {of}y has {shape[0]} rows", hint)
 
 
-def targets(y: Any, loss: Loss, output: Shape, dtype: Any) -> Array:
+def _shape(y: Any, name: str) -> Shape:
+    if y is None:
+        raise DtypeError(f"{name} is None", "give one target for each row of X")
+    try:
+        return np.shape(y)
+    except ValueError as error:
+        raise DtypeError(f"{name} is not a regular array: {error}", "make all rows equally long") from None
+
+
+def targets(y: Any, loss: Loss, output: Shape, dtype: Any, name: str = "y") -> Array:
     """Return y in the shape of the model's output, (n, …): labels as one-hot rows where there are classes."""
-    raw = np.asarray(y) if not isinstance(y, Node) else y
-    array = _finite(numbers(raw, "y", np.float64), "y")
+    array = _finite(numbers(y, name, np.float64), name)
     if not array.size:
-        raise DataError(f"y is empty: {array.shape}", "give at least one target")
+        raise DataError(f"{name} is empty: {array.shape}", "give at least one target")
     if loss.targets == "classes":
         array = _one_hot(array, loss, output)
     array = _shaped(array, output)
     _in_range(array, loss)
     converted: Array = np.ascontiguousarray(array, dtype)
-    _overflow(array, converted, "y")
+    _overflow(array, converted, name)
     return converted
 
 
@@ -162,7 +171,8 @@ def _one_hot(array: Array, loss: Loss, output: Shape) -> Array:
         hint = f"subtract {low}: y - {low}" if low > 0 and high - low < classes else (
             f"labels count from 0 to {classes - 1}; for {high + 1} classes give the last layer {high + 1} units")  # fmt: skip
         raise DataError(f"y holds labels from {low} to {high}, but the model has {classes} classes", hint)
-    return (array[:, None] == np.arange(classes)).astype(float)
+    rows: Array = (array[:, None] == np.arange(classes)).astype(float)
+    return rows
 
 
 def _rows_of_shares(array: Array, loss: Loss) -> Array:
@@ -193,6 +203,8 @@ def label_values(y: Any, loss: Loss, output: Shape) -> Array | None:
     if not loss.classifies:
         return None
     array = np.asarray(y)
+    if loss.targets == "signs" and output[-1:] != (1,):
+        return None
     kind = array.dtype if array.dtype.kind in "biuf" else np.dtype(int)
     if loss.targets == "signs":
         return np.array([-1, 1], kind)
@@ -201,20 +213,29 @@ def label_values(y: Any, loss: Loss, output: Shape) -> Array | None:
     return np.arange(output[-1], dtype=kind if kind.kind in "iu" and array.ndim == 1 else int)
 
 
-def sample_weights(weights: Any, class_weight: Any, y: Array, loss: Loss, dtype: Any) -> Array | None:
+def weights(given: Any, n: int) -> Array:
+    """Return one weight for each of n samples, as float64."""
+    array = _finite(numbers(given, "sample_weight", np.float64), "sample_weight")
+    if array.shape not in ((n,), (n, 1)):
+        raise ShapeError(f"sample_weight is {array.shape} for {n} samples", "give one weight for each row")
+    if (array < 0).any() or not array.any():
+        raise DataError(
+            f"sample_weight runs from {array.min():g} to {array.max():g}", "weights are at least 0, and not all 0"
+        )
+    return array.reshape(n)
+
+
+def sample_weights(given: Any, class_weight: Any, y: Array, loss: Loss, dtype: Any) -> Array | None:
     """Return one weight for each sample, scaled to mean 1, or None where all are alike."""
-    if weights is None and class_weight is None:
+    if given is None and class_weight is None:
         return None
     n = len(y)
-    total = np.ones(n)
-    if weights is not None:
-        total = _finite(numbers(weights, "sample_weight", np.float64), "sample_weight").reshape(-1)
-        if total.shape != (n,):
-            raise ShapeError(f"sample_weight has {total.size} entries for {n} samples", "give one weight for each row")
+    total = np.ones(n) if given is None else weights(given, n)
     if class_weight is not None:
         total = total * _of_classes(class_weight, y, loss)
-    if (total < 0).any() or not total.sum() > 0:
-        raise DataError(f"the weights run from {total.min():g} to {total.max():g}", "weights are at least 0, and not all 0")
+    if not total.any():
+        raise DataError("sample_weight and class_weight leave every sample a weight of 0", "keep one above 0")
+    total = total / total.max()  # the sum of huge weights would overflow
     scaled: Array = (total * (n / total.sum())).astype(dtype)
     return scaled
 
@@ -222,19 +243,29 @@ def sample_weights(weights: Any, class_weight: Any, y: Array, loss: Loss, dtype:
 def _of_classes(class_weight: Any, y: Array, loss: Loss) -> Array:
     if not loss.classifies:
         raise ArgumentError(f"class_weight has no meaning for the loss {loss.name!r}", "use sample_weight")
+    if loss.targets != "classes" and y.shape[1:] != (1,):
+        raise ArgumentError(f"class_weight has no meaning for several labels at once, {y.shape}", "use sample_weight")
     labels = y.argmax(axis=-1) if loss.targets == "classes" else (y.reshape(len(y), -1)[:, 0] > 0.5).astype(int)
     count = y.shape[-1] if loss.targets == "classes" else 2
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ArgumentError(f"class_weight is {class_weight!r}", 'give "balanced" or a dict {label: weight}')
         sizes = np.bincount(labels, minlength=count)
-        return (len(y) / (np.count_nonzero(sizes) * np.maximum(sizes, 1)))[labels]
+        each: Array = len(y) / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
+    else:
+        each = _given_weights(class_weight, loss, count)
+    found: Array = each[labels]
+    return found
+
+
+def _given_weights(class_weight: Any, loss: Loss, count: int) -> Array:
+    """Return the weight of each class from a dict; a class that it does not name has 1."""
     if not isinstance(class_weight, Mapping):
         raise ArgumentError(f"class_weight is a {type(class_weight).__name__}", 'give "balanced" or a dict {label: weight}')
-    given = dict(class_weight)
-    if loss.targets == "signs":
-        given = {(1 if k > 0 else 0): w for k, w in given.items()}
-    unknown = [k for k in given if k not in range(count)]
-    if unknown:
-        raise ArgumentError(f"class_weight names the class {unknown[0]!r}", f"the classes are 0 to {count - 1}")
-    return np.array([float(given.get(k, 1.0)) for k in range(count)])[labels]
+    labels = [-1, 1] if loss.targets == "signs" else list(range(count))
+    for label, weight in class_weight.items():
+        if label not in labels:
+            raise ArgumentError(f"class_weight names the class {label!r}", f"the classes are {labels[0]} to {labels[-1]}")
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+            raise ArgumentError(f"class_weight[{label!r}] is {weight!r}", "a weight is a number of at least 0")
+    return np.array([float(class_weight.get(k, 1.0)) for k in labels])

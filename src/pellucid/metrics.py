@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import builtins
+import keyword
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid import ops
@@ -12,11 +14,14 @@ from pellucid.losses import NAMES as LOSS_NAMES
 from pellucid.losses import Loss
 
 Function = Callable[..., Any]
+# what the printed step and the history call other things
+TAKEN = ("X", "Y", "data_loss", "grads", "learning_rate", "loss", "m", "n", "np", "params", "prediction",
+         "sample_weight", "scores", "step", "t", "v", "velocity")  # fmt: skip
 
 
 def accuracy(prediction: Node, target: Node, loss: Loss) -> Node:
-    """Share of samples whose most likely class is the right one."""
-    if loss.targets == "classes" or prediction.shape[-1] != 1:
+    """Share of samples whose most likely class is the right one; of labels, where there are several."""
+    if loss.targets == "classes" or (prediction.shape[-1] != 1 and loss.targets != "binary"):
         right = ops.argmax(prediction, axis=-1) == ops.argmax(target, axis=-1)
     else:
         middle = 0.0 if loss.targets == "signs" else 0.5
@@ -27,7 +32,7 @@ def accuracy(prediction: Node, target: Node, loss: Loss) -> Node:
 def metric(chosen: str | Function, loss: Loss) -> tuple[str, Function]:
     """Return a metric's name and its function of (prediction, target)."""
     if callable(chosen):
-        return getattr(chosen, "__name__", "metric").replace("<lambda>", "metric"), chosen
+        return _printable(getattr(chosen, "__name__", "metric")), chosen
     name = str(chosen).lower()
     if name in ("accuracy", "acc"):
         if not loss.classifies and loss.name != "custom" and loss.name not in ("mse", "half_mse"):
@@ -38,3 +43,19 @@ def metric(chosen: str | Function, loss: Loss) -> tuple[str, Function]:
     if name not in LOSS_NAMES:
         raise one_of("metric", chosen, ["accuracy", *LOSS_NAMES])
     return name, LOSS_NAMES[name].function
+
+
+def _printable(name: str) -> str:
+    """Return a function's name as the printed step can use it: no other value's, no builtin's."""
+    if not name.isidentifier():
+        return "metric"
+    clashes = name in TAKEN or keyword.iskeyword(name) or hasattr(builtins, name)
+    return f"{name}_metric" if clashes else name
+
+
+def check_metrics(metrics: Sequence[str | Function], loss: Loss) -> None:
+    """Refuse unknown metrics, and two of one name."""
+    names = [metric(m, loss)[0] for m in metrics]
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError(f"two metrics are called {name!r}", "give each a name: def top_error(p, y): …")

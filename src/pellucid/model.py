@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,18 @@ import numpy as np
 from pellucid import intake
 from pellucid.callbacks import Callback, Lines
 from pellucid.data import split
-from pellucid.errors import ArgumentError, DtypeError, NotBuiltError, ShapeError, one_of
+from pellucid.errors import ArgumentError, DtypeError, NotBuiltError, PellucidError, ShapeError, one_of
 from pellucid.fit import Batch, Loop, Numbers, Stepper
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.losses import Loss
 from pellucid.losses import loss as loss_named
-from pellucid.metrics import metric
-from pellucid.nn.layer import Activation, Dense, Layer, named_activation
+from pellucid.metrics import check_metrics
+from pellucid.nn.layer import Dense, Layer, check_share
 from pellucid.nn.network import Network, initial, network
 from pellucid.optim import Optimizer
 from pellucid.optim import optimizer as optimizer_named
+from pellucid.outputs import check_outputs
 from pellucid.run import Runner
 from pellucid.show.python import Program, source
 from pellucid.summary import summary
@@ -48,6 +51,10 @@ class Parameters(MutableMapping[str, Array]):
             hint = f"did you mean {name}.T?" if array.shape == view.shape[::-1] else "the layers decide the shapes"
             raise ShapeError(f"{name} is {view.shape}, the array given is {array.shape}", hint)
         view[...] = array
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the parameter of this name, or the default."""
+        return self._views.get(name, default)
 
     def __delitem__(self, name: str) -> None:
         raise ArgumentError(f"{name} cannot be taken out of the model", "change the layers instead")
@@ -90,12 +97,9 @@ class Sequential:
         seed: int = 0,
     ) -> None:
         self.loss_function = None if loss is None else loss_named(loss)
-        self.optimizer = optimizer_named(optimizer)
-        if isinstance(metrics, str):
-            raise ArgumentError(f"metrics is the text {metrics!r}", f"give a list: metrics=[{metrics!r}]")
-        self.metrics = tuple(metrics)
-        for m in self.metrics:
-            metric(m, self.loss_function or Loss("custom", len))
+        self.metrics = tuple(_list(metrics, "metrics", '["accuracy"]'))
+        check_metrics(self.metrics, self.loss_function or Loss("custom", len))
+        self._optimizer = optimizer_named(optimizer)
         self.dtype = _precision(dtype)
         self.seed = _seed(seed)
         self.layers: tuple[Layer, ...] = ()
@@ -103,24 +107,24 @@ class Sequential:
         self._net: Network | None = None
         self._labels: Array | None = None
         self._runners: dict[Any, tuple[Program, Runner]] = {}
-        for layer in layers:
+        self._reading = threading.Lock()  # results lie in a runner's memory until they are copied
+        for layer in _list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
             self._append(layer)
-        self._check_outputs()
+        check_outputs(self.layers, self.loss_function)
         self._build_if_known()
 
     # -- building --------------------------------------------------------------------------------
 
     def add(self, layer: Layer) -> Sequential:
         """Put one more layer on top, before the model has seen data."""
-        before = self.layers
+        before = self.layers, self._net
         self._append(layer)
         try:
-            self._check_outputs()
-        except ArgumentError:
-            self.layers = before
+            self._net = None
+            self._build_if_known()
+        except PellucidError:
+            self.layers, self._net = before
             raise
-        self._net = None
-        self._build_if_known()
         return self
 
     def _append(self, layer: Layer) -> None:
@@ -131,29 +135,6 @@ class Sequential:
             raise ArgumentError("the model has been trained, so its layers are fixed", "make a new one")
         self.layers = (*self.layers, layer)
 
-    def _check_outputs(self) -> None:
-        """Refuse an output that its loss does not understand."""
-        names = [n for layer in self.layers for n in _activations(layer)]
-        if names.count("softmax") > 1 and names[-1] == "softmax" and names[-2] == "softmax":
-            raise ArgumentError("softmax after softmax flattens the shares", "keep only the last one")
-        loss = self.loss_function
-        if loss is None or not names or not isinstance(self.layers[-1], (Dense, Activation)):
-            return
-        last = names[-1]
-        if loss.link is not None and last in ("softmax", "sigmoid"):
-            plain = loss.name.removesuffix("_logits")
-            raise ArgumentError(
-                f"the loss {loss.name!r} takes scores, but the last layer is a {last}",
-                f'loss="{plain}", or no activation in the last layer',
-            )
-        if loss.wants and last in ("linear", "relu", "tanh"):
-            raise ArgumentError(
-                f"the loss {loss.name!r} takes probabilities, but the last layer is {last}",
-                f'activation="{loss.wants}" in the last layer, or loss="{loss.name}_logits"',
-            )
-        if last == "softmax" and isinstance(self.layers[-1], Dense) and self.layers[-1].units == 1:
-            raise ArgumentError("a softmax of one unit is always 1", 'use 2 units, or "sigmoid" and loss="bce"')
-
     def _build_if_known(self) -> None:
         first = self.layers[0] if self.layers else None
         if isinstance(first, Dense) and first.inputs is not None:
@@ -163,10 +144,8 @@ class Sequential:
         if not self.layers:
             raise NotBuiltError("the model has no layers", "model.add(pc.Dense(1))")
         net = network(self.layers, shape)
-        if self.loss_function is not None and self.loss_function.targets == "classes" and net.output_shape == (1,):
-            raise ArgumentError("classes need at least two outputs", 'for two classes Dense(1, "sigmoid") and loss="bce"')
-        self._net = net
         flat = initial(net, self.seed).astype(self.dtype)
+        self._net = net
         state = {name: np.zeros_like(flat) for name in self.optimizer.state}
         self._numbers = Numbers(flat, state)
         self._views = Parameters({s.name: flat[s.start : s.stop].reshape(s.shape) for s in net.slots})
@@ -181,6 +160,29 @@ class Sequential:
                 "fit or predict first, or say it: pc.Dense(8, inputs=2) as the first layer",
             )
         return self._net
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How the parameters are updated; set anew, it goes on with the state that both have."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, chosen: str | Optimizer) -> None:
+        self._optimizer = optimizer_named(chosen)
+        if self._net is not None:
+            flat, kept = self._numbers.params, self._numbers.state
+            self._numbers.state = {n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state}
+            self._stepper, self._runners = None, {}
+
+    @contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """Leave a model without parameters as it was where what it is given is refused."""
+        before = self._net, self._labels
+        try:
+            yield
+        except Exception:
+            self._net, self._labels = before
+            raise
 
     def _blueprint(self) -> Blueprint:
         loss = self.loss_function or Loss("none", lambda p, y, reduction="mean": (p * 0).mean())
@@ -197,6 +199,8 @@ class Sequential:
     @params.setter
     def params(self, values: Mapping[str, Any]) -> None:
         self._built
+        if not isinstance(values, Mapping):
+            raise DtypeError(f"params is {values!r}", 'give arrays by name: {"W1": …, "b1": …}')
         before = self._numbers.params.copy()
         try:
             for name, value in values.items():
@@ -208,7 +212,7 @@ class Sequential:
     def reset(self, seed: int | None = None) -> Sequential:
         """Start again: fresh weights and optimizer state, from another seed if one is given."""
         self.seed = self.seed if seed is None else _seed(seed)
-        self.history = None
+        self.history, self._labels = None, None
         if self._net is not None:
             fresh = Numbers(initial(self._net, self.seed).astype(self.dtype), {
                 name: np.zeros_like(a) for name, a in self._numbers.state.items()})  # fmt: skip
@@ -230,23 +234,23 @@ class Sequential:
 
     # -- data in ---------------------------------------------------------------------------------
 
-    def _features(self, X: Any, rows: int | None = None) -> Array:
-        expected = self._net.input_shape if self._net else None
-        array = intake.features(X, self.dtype, expected, rows)
+    def _features(self, X: Any) -> Array:
+        array = intake.features(X, self.dtype, self._net.input_shape if self._net else None)
         if self._net is None:
             self._build(array.shape[1:])
         return array
 
-    def _batch(self, X: Any, y: Any, sample_weight: Any = None, class_weight: Any = None) -> Batch:
+    def _batch(self, X: Any, y: Any, weight: Any = None, classes: Any = None, of: str = "") -> Batch:
         """Check and convert samples and targets; nothing of the model changes if they are refused."""
-        if self.loss_function is None:
+        loss, known = self.loss_function, self._net
+        if loss is None:
             raise ArgumentError("the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")')
-        known = self._net
-        array = intake.features(X, self.dtype, known.input_shape if known else None, np.shape(y)[:1] or None)
-        intake.same_length(array, y)
+        check_outputs(self.layers, loss)
+        array = intake.features(X, self.dtype, known.input_shape if known else None, f"{of}X")
+        intake.same_length(array, y, of)
         net = known or network(self.layers, array.shape[1:])
-        target = intake.targets(y, self.loss_function, net.output_shape, self.dtype)
-        weights = intake.sample_weights(sample_weight, class_weight, target, self.loss_function, self.dtype)
+        target = intake.targets(y, loss, net.output_shape, self.dtype, f"{of}y")
+        weights = intake.sample_weights(weight, classes, target, loss, self.dtype)
         if known is None:
             self._build(array.shape[1:])
         return Batch(array, target, weights)
@@ -278,34 +282,31 @@ class Sequential:
         lines in all by default). Returns: the `History` of loss and metrics by epoch.
         Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
         """
-        _whole(epochs, "epochs", 0)
-        if batch_size is not None:
-            _whole(batch_size, "batch_size", 1)
-        if print_every is not None:
-            _whole(print_every, "print_every", 1)
-        if backend not in ("auto", "numpy"):
-            raise one_of("backend", backend, ["auto", "numpy"])
-        X, y, sample_weight, held = self._held_out(X, y, sample_weight, validation_data, validation_split)
-        train, labels = self._batch(X, y, sample_weight, class_weight), y
-        checked = self._batch(*held) if held is not None else None
-        if self._labels is None and self.loss_function is not None:
-            self._labels = intake.label_values(labels, self.loss_function, self._built.output_shape)
-        hooks = [*callbacks, *self._lines(verbose, print_every, epochs)]
-        for callback in hooks:
-            if not isinstance(callback, Callback):
-                raise DtypeError(f"a callback is expected, not {callback!r}", "pc.LambdaCallback(on_epoch_end=…)")
-            callback.model, callback.stopped = self, ""
+        _check_settings(epochs, batch_size, print_every, backend)
+        hooks = [*_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
+        with self._unless_refused():
+            X, y, sample_weight, held = self._held_out(X, y, sample_weight, validation_data, validation_split)
+            train = self._batch(X, y, sample_weight, class_weight)
+            checked = None if held is None else self._batch(held[0], held[1], of="validation ")
+            self._prepare(train, y)
         validate = (lambda: {f"val_{k}": v for k, v in self._evaluated(checked).items()}) if checked else None
+        for callback in hooks:
+            callback.model, callback.stopped = self, ""
         size = min(batch_size or len(train), len(train))
         self.history = Loop(
             self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks, validate
         ).run()
         return self.history
 
+    def _prepare(self, train: Batch, y: Any) -> None:
+        """Trace the step, and remember how the caller writes labels."""
+        self._steps().program(train.weights is not None)
+        if self._labels is None and self.loss_function is not None:
+            self._labels = intake.label_values(y, self.loss_function, self._built.output_shape)
+
     def _held_out(self, X: Any, y: Any, weights: Any, data: Any, share: float) -> tuple[Any, Any, Any, Any]:
         """Return training samples, targets and weights, and the validation pair."""
-        if isinstance(share, bool) or not 0 <= share < 1:
-            raise ArgumentError(f"validation_split is {share!r}", "a share from 0 up to, but not, 1")
+        check_share(share, "validation_split")
         if data is not None and share:
             raise ArgumentError("validation_data and validation_split are both given", "choose one")
         if data is not None and (not isinstance(data, (tuple, list)) or len(data) != 2):
@@ -314,14 +315,13 @@ class Sequential:
             return X, y, weights, data
         X = intake.features(X, self.dtype, self._net.input_shape if self._net else None)
         intake.same_length(X, y)
-        rows = np.arange(len(X))
-        train, _, test, _ = split(rows, np.asarray(y), test=share, seed=self.seed)
-        y = np.asarray(y)
-        weights = None if weights is None else np.asarray(weights)[train]
+        y, rows = np.asarray(y), np.arange(len(X))
+        train, _, test, _ = split(rows, y, test=share, seed=self.seed)
+        weights = None if weights is None else intake.weights(weights, len(X))[train]
         return X[train], y[train], weights, (X[test], y[test])
 
     def _lines(self, verbose: int, every: int | None, epochs: int) -> list[Callback]:
-        return [Lines(every or max(1, epochs // 20), epochs)] if verbose else []
+        return [Lines(every or max(1, -(-epochs // 20)), epochs)] if verbose else []
 
     def _steps(self) -> Stepper:
         if self._stepper is None:
@@ -330,7 +330,9 @@ class Sequential:
 
     def step(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Take one training step on this batch; return its loss."""
-        batch = self._batch(X, y, sample_weight)
+        with self._unless_refused():
+            batch = self._batch(X, y, sample_weight)
+            self._prepare(batch, y)
         return self._steps().take(batch, self.optimizer.learning_rate)["loss"]
 
     # -- reading ---------------------------------------------------------------------------------
@@ -345,31 +347,37 @@ class Sequential:
     def _run(self, kind: str, batch: Batch, *options: Any) -> dict[str, Array]:
         program, runner = self._runner(kind, *options)
         given = {"X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": self._numbers.params}
-        found = runner(*(given[leaf.name] for leaf in program.inputs), n=len(batch))
-        found = found if isinstance(found, tuple) else (found,)
-        return dict(zip(program.returns, map(np.array, found), strict=True))
+        with self._reading:
+            found = runner(*(given[leaf.name] for leaf in program.inputs), n=len(batch))
+            found = found if isinstance(found, tuple) else (found,)
+            return dict(zip(program.returns, map(np.array, found), strict=True))
 
     def predict(self, X: Any, *, raw: bool = False) -> Array:
         """Return the output for each row: values, or probabilities; the scores, if `raw`."""
-        array = self._features(X)
-        return self._run("predict", Batch(array, array), raw)["prediction"]
+        with self._unless_refused():
+            array = self._features(X)
+            return self._run("predict", Batch(array, array), raw)["prediction"]
 
     def predict_classes(self, X: Any) -> Array:
         """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""
-        loss = self.loss_function
-        if loss is None or not (loss.classifies or self._built.output_shape[-1] > 1 or loss.name in ("mse", "half_mse")):
+        p, loss = self.predict(X), self.loss_function
+        if loss is None or not (loss.classifies or p.shape[-1] > 1 or loss.name in ("mse", "half_mse")):
             raise ArgumentError("the model predicts values, not classes", "use predict")
-        p = self.predict(X)
         if loss.targets == "classes" or (p.shape[-1] > 1 and loss.targets != "binary"):
             index = p.argmax(axis=-1)
         else:
             index = (p > (0.0 if loss.targets == "signs" else 0.5)).astype(int)
             index = index[:, 0] if p.shape[1:] == (1,) else index
-        return index if self._labels is None else self._labels[index]
+        labels = self._labels
+        if labels is None:
+            labels = intake.label_values(0, loss, self._built.output_shape)
+        found: Array = index if labels is None else labels[index]
+        return found
 
     def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """Return loss and metrics as a dict, as they are for prediction: without dropout."""
-        return self._evaluated(self._batch(X, y, sample_weight))
+        with self._unless_refused():
+            return self._evaluated(self._batch(X, y, sample_weight))
 
     def _evaluated(self, batch: Batch) -> dict[str, float]:
         found = self._run("evaluate", batch, batch.weights is not None)
@@ -381,14 +389,16 @@ class Sequential:
 
     def gradients(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Array]:
         """Return the gradient of the loss by parameter: {"W1": …, "b1": …}, without dropout."""
-        batch = self._batch(X, y, sample_weight)
-        found = self._run("gradients", batch, batch.weights is not None)
+        with self._unless_refused():
+            batch = self._batch(X, y, sample_weight)
+            found = self._run("gradients", batch, batch.weights is not None)
         return {name.removeprefix("d_"): value for name, value in found.items()}
 
     def activations(self, X: Any) -> dict[str, Array]:
         """Return what every layer computes for these samples: {"z1": …, "a1": …}."""
-        array = self._features(X)
-        return self._run("activations", Batch(array, array))
+        with self._unless_refused():
+            array = self._features(X)
+            return self._run("activations", Batch(array, array))
 
     def source(self, backend: str = "numpy") -> str:
         """Return the training step as NumPy code that one could have written by hand."""
@@ -418,15 +428,15 @@ class Sequential:
         return f"Sequential([{inside}]{loss}, optimizer={self.optimizer!r})"
 
 
-def _activations(layer: Layer) -> list[str]:
-    if isinstance(layer, Dense):
-        return [named_activation(layer.activation)]
-    return [named_activation(layer.function)] if isinstance(layer, Activation) else []
+def _list(given: Any, name: str, example: str) -> list[Any]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise DtypeError(f"{name} is {given!r}, not a list", f"{name}={example}")
+    return list(given)
 
 
 def _precision(dtype: Any) -> np.dtype[Any]:
     try:
-        found = np.dtype(dtype)
+        found: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
         raise one_of("dtype", dtype, ["float32", "float64"]) from None
     if found not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -443,3 +453,21 @@ def _seed(seed: Any) -> int:
 def _whole(value: Any, name: str, least: int) -> None:
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least {least}")
+
+
+def _check_settings(epochs: Any, batch_size: Any, print_every: Any, backend: Any) -> None:
+    _whole(epochs, "epochs", 0)
+    if batch_size is not None:
+        _whole(batch_size, "batch_size", 1)
+    if print_every is not None:
+        _whole(print_every, "print_every", 1)
+    if backend not in ("auto", "numpy"):
+        raise one_of("backend", backend, ["auto", "numpy"])
+
+
+def _callbacks(given: Any) -> list[Callback]:
+    hooks: list[Callback] = _list(given, "callbacks", "[pc.Progress()]")
+    for callback in hooks:
+        if not isinstance(callback, Callback):
+            raise DtypeError(f"a callback is expected, not {callback!r}", "pc.LambdaCallback(on_epoch_end=…)")
+    return hooks

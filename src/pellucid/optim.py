@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 from pellucid import ops
@@ -34,20 +35,20 @@ class Optimizer:
         raise NotImplementedError(f"{type(self).__name__} has no formula: define update(…)")
 
 
-def _positive(value: object, name: str) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not 0 < value < float("inf")
-    ):
-        raise ArgumentError(
-            f"{name} is {value!r}", f"{name} is a positive number, such as 0.1 or 0.001"
-        )
+def _check(optimizer: Optimizer, name: str, allowed: Callable[[float], bool], hint: str) -> None:
+    """Check a setting, and keep it as a Python number: a NumPy one would impose its precision."""
+    value = getattr(optimizer, name)
+    if isinstance(value, bool) or not isinstance(value, Real) or not allowed(float(value)):
+        raise ArgumentError(f"{name} is {value!r}", f"{name} is {hint}")
+    object.__setattr__(optimizer, name, float(value))
 
 
-def _share(value: object, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ArgumentError(f"{name} is {value!r}", f"{name} is a number from 0 up to, but not, 1")
+def _positive(optimizer: Optimizer, name: str) -> None:
+    _check(optimizer, name, lambda x: 0 < x < float("inf"), "a positive number, such as 0.1 or 0.001")
+
+
+def _share(optimizer: Optimizer, name: str) -> None:
+    _check(optimizer, name, lambda x: 0 <= x < 1, "a number from 0 up to, but not, 1")
 
 
 def rest(share: float) -> float:
@@ -75,12 +76,9 @@ class SGD(Optimizer):
     aliases: ClassVar[tuple[str, ...]] = ("sgd", "gradient_descent", "momentum")
 
     def __post_init__(self) -> None:
-        _positive(self.learning_rate, "learning_rate")
-        _share(self.momentum, "momentum")
-        if isinstance(self.dampening, bool) or not 0 <= self.dampening <= 1:
-            raise ArgumentError(
-                f"dampening is {self.dampening!r}", "dampening is a number from 0 to 1"
-            )
+        _positive(self, "learning_rate")
+        _share(self, "momentum")
+        _check(self, "dampening", lambda x: 0 <= x <= 1, "a number from 0 to 1")
         if self.nesterov and (not self.momentum or self.dampening):
             raise ArgumentError(
                 "nesterov needs a momentum and no dampening",
@@ -124,10 +122,10 @@ class Adam(Optimizer):
     aliases: ClassVar[tuple[str, ...]] = ("adam",)
 
     def __post_init__(self) -> None:
-        _positive(self.learning_rate, "learning_rate")
-        _share(self.beta1, "beta1")
-        _share(self.beta2, "beta2")
-        _positive(self.eps, "eps")
+        _positive(self, "learning_rate")
+        _share(self, "beta1")
+        _share(self, "beta2")
+        _positive(self, "eps")
 
     @property
     def state(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pellucid.grad import backward
 from pellucid.graph import Node, order
 from pellucid.ops import ones_like
 from pellucid.rewrite import Fold, Rule, Step, rewrite, substitute
-from pellucid.rules import FUSIONS, SIMPLIFY, SLOPES
+from pellucid.rules import FUSIONS, SIMPLIFY, SLOPES, VALUES
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +61,10 @@ def fused(graph: Graph) -> Graph:
 
 
 def simplified(graph: Graph) -> Graph:
-    """Bring slopes into the textbook's form, then simplify."""
-    return rewritten(rewritten(graph, SLOPES), SIMPLIFY)
+    """Bring slopes and values into the textbook's form, then simplify."""
+    for rules in (SLOPES, VALUES, SIMPLIFY):
+        graph = rewritten(graph, rules)
+    return graph
 
 
 def differentiated(graph: Graph, loss: str, wrt: Sequence[Node]) -> Graph:

@@ -13,7 +13,9 @@ from pellucid import dims, ops
 from pellucid.graph import Node, constant, evaluate
 from pellucid.ops.core import broadcast
 from pellucid.ops.loss import bernoulli, bernoulli_logits, categorical, categorical_logits
-from pellucid.ops.reduce import log_softmax_slope, softmax_slope
+from pellucid.ops.reduce import (
+    log_softmax_slope, plain_logsumexp, plain_softmax, softmax_slope,
+)
 from pellucid.ops.shape import _transpose
 from pellucid.rewrite import Fold, Rule, number, rebuilt
 
@@ -85,6 +87,35 @@ SLOPES = [
          lambda g, x: (ops.where(x <= 0, 0, g), g * (x > 0)),
          why="where ReLU is flat the gradient is 0, elsewhere it passes: a factor of 0 or 1",
          error="none for finite gradients", when=lambda g, x: g.shape == x.shape),
+]
+
+# -- values as the textbook has them -------------------------------------------------------------
+
+VALUES = [
+    Rule("cross-entropy of a score",
+         lambda z, y: (bernoulli_logits(z, y), ops.softplus(z) - y * z),
+         why="-y ln σ(z) - (1 - y) ln σ(-z), and ln σ(z) = z - softplus(z), ln σ(-z) = -softplus(z)",
+         error="absolute error 1 ulp of z, where the loss is near 0", domain=((-5, 5), (0, 1))),
+    Rule("cross-entropy of scores",
+         lambda z, y: (categorical_logits(z, y),
+                       ops.sum(y, -1) * plain_logsumexp(z, -1) - ops.sum(y * z, -1)),
+         why="ln softmax(z) = z - logsumexp(z), summed with the weights y",
+         error="absolute error 1 ulp of z, where the loss is near 0",
+         domain=((-5, 5), (0, 1)), shapes=((4, 3), (4, 3))),
+    Rule("usual softmax",
+         lambda x, *, axis: (ops.softmax(x, axis), plain_softmax(x, axis)),
+         why="the largest entry counted with the others, and x - max(x) rounded once",
+         error="relative error 1 ulp for every unit of max(x) - x", settings={"axis": 1}),
+    Rule("usual log-softmax",
+         lambda x, *, axis: (ops.log_softmax(x, axis), x - plain_logsumexp(x, axis, True)),
+         why="the logarithm of a quotient is a difference of logarithms",
+         error="absolute error 1 ulp of x", settings={"axis": 1}),
+    Rule("usual logsumexp",
+         lambda x, *, axis, keepdims: (ops.logsumexp(x, axis, keepdims),
+                                       plain_logsumexp(x, axis, keepdims)),
+         why="the largest entry counted with the others",
+         error="absolute error 1 ulp of 1, where the result is near 0",
+         settings={"axis": 1, "keepdims": True}),
 ]
 
 # -- algebra -----------------------------------------------------------------------------------
@@ -234,4 +265,4 @@ FOLDS = [
 ]
 
 SIMPLIFY = [*FOLDS, *ALGEBRA]  # exact, or within an ulp
-RULES = [*FUSIONS, *SLOPES, *ALGEBRA]
+RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA]

@@ -76,7 +76,7 @@ def _fill(tree: Any, parts: Parts) -> Any:
         case ast.Subscript(value=ast.Name(id=key), slice=ast.Constant(value=k)) if isinstance(
             chosen := parts.get(key), list
         ):
-            return chosen[k]
+            return chosen[int(str(k))]
         case ast.Subscript():
             return ast.Subscript(
                 _fill(tree.value, parts), _sliced(_fill(tree.slice, parts)), tree.ctx

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def _known(name: str) -> Callable[..., Any]:
     return function
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     try:
         return dict(inspect.signature(function).parameters)
@@ -90,10 +90,14 @@ def function(called: Any, args: Any, settings: Mapping[str, Any]) -> Any:
     """Answer any other NumPy function: its arguments, by their names, become ours."""
     name = called.__name__
     target, theirs = _known(name), _parameters(called)
-    if not theirs or name in PLAIN or next(iter(theirs.values())).kind is inspect.Parameter.VAR_POSITIONAL:
+    if (
+        not theirs
+        or name in PLAIN
+        or next(iter(theirs.values())).kind is inspect.Parameter.VAR_POSITIONAL
+    ):
         return target(*args, **{k: v for k, v in settings.items() if k not in UNSEEN})
     ours, given = list(_parameters(target)), {}
-    for k, (key, value) in enumerate((dict(zip(theirs, args, strict=False)) | dict(settings)).items()):
+    for key, value in (dict(zip(theirs, args, strict=False)) | dict(settings)).items():
         if key in theirs and value is theirs[key].default:
             continue
         own = RENAMED.get(key, key)  # NumPy's a, arr, v or m is our x
@@ -111,7 +115,11 @@ def _called(name: str, target: Callable[..., Any], given: dict[str, Any]) -> Any
     given = {k: v for k, v in given.items() if k in ours}
     if "dtype" in extra:
         kind = extra.pop("dtype")
-        given |= {k: FUNCTIONS["astype"](v, kind) for k, v in given.items() if ours[k].annotation == "Array"}
+        given |= {
+            k: FUNCTIONS["astype"](v, kind)
+            for k, v in given.items()
+            if ours[k].annotation == "Array"
+        }
     op = getattr(target, "op", None)
     if op and op.monoid and extra and extra.keys() <= {"initial", "where"}:
         return _part(target, given, **extra)
@@ -170,9 +178,9 @@ def _like(tree: Any, flat: Any) -> Any:
     return next(flat)
 
 
-def scalar(node: Any, what: str) -> Node:
+def scalar(number: Any, what: str) -> Node:
     """Return the node if it is a single number, for only that has a gradient."""
-    node = lift(node)
+    node = lift(number)
     if node.shape not in ((), (1,), (1, 1)):
         raise ShapeError(
             f"{what} must be a single number, but is {show(node.shape)}",

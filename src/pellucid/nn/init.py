@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -135,7 +136,7 @@ def initializer(chosen: object) -> Initializer | None:
 
     if chosen is None or isinstance(chosen, Initializer):
         return chosen
-    if isinstance(chosen, (int, float)):
+    if isinstance(chosen, Real):
         return Constant(float(chosen))
     found = NAMES.get(str(chosen).lower())
     if found is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, ClassVar
 
 from pellucid import ops
@@ -95,19 +96,23 @@ def matching_init(chosen: str | Function | None) -> Initializer:
 # -- layers ------------------------------------------------------------------------------------
 
 
-def check_share(value: float, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+def check_share(value: Any, name: str) -> float:
+    """Return a share as a Python number: a NumPy one would impose its precision on the model."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a share from 0 up to, but not, 1")
+    return float(value)
 
 
-def check_size(value: object, name: str) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:  # type: ignore[call-overload]
+def check_size(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least 1")
+    return int(value)
 
 
-def check_penalty(value: float, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+def check_penalty(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a number of at least 0")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -135,14 +140,15 @@ class Dense(Layer):
     inputs: int | None = None
 
     def __post_init__(self) -> None:
-        check_size(self.units, "units")
+        put = object.__setattr__
+        put(self, "units", check_size(self.units, "units"))
         if self.inputs is not None:
-            check_size(self.inputs, "inputs")
+            put(self, "inputs", check_size(self.inputs, "inputs"))
         activation(self.activation)
         initializer(self.init)
         initializer(self.bias_init)
-        check_penalty(self.l1, "l1")
-        check_penalty(self.l2, "l2")
+        put(self, "l1", check_penalty(self.l1, "l1"))
+        put(self, "l2", check_penalty(self.l2, "l2"))
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """W (d, units) and b (units,)."""
@@ -210,7 +216,7 @@ class Dropout(Layer):
     letter: ClassVar[str] = "dropped"
 
     def __post_init__(self) -> None:
-        check_share(self.rate, "rate")
+        object.__setattr__(self, "rate", check_share(self.rate, "rate"))
 
     def __call__(self, x: Node, p: Params) -> Node:
         """a = x."""

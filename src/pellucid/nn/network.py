@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +33,7 @@ class Slot:
 
     @property
     def stop(self) -> int:
-        return self.start + int(np.prod(self.shape, dtype=int))
+        return self.start + math.prod(self.shape)
 
     def view(self, flat: Node) -> Node:
         """Return the parameter as a view of the flat buffer's node."""
@@ -69,9 +71,11 @@ def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
         numbers.append(max(number, 1))
         if isinstance(layer, Shared) and layer.name in shared:
             owners.append(shared[layer.name])
+            _check_shared(layer, wanted, {s.name: s for s in slots}, owners[-1])
         else:
             fresh = [(key, f"{key}{number}", p) for key, p in wanted.items()]
             for key, name, p in fresh:
+                _check_slot(layer, key, name, [s.name for s in slots])
                 slots.append(Slot(name, key, k, p.shape, count, p.init))
                 leaves[name] = symbolic(name, p.shape)
                 count = slots[-1].stop
@@ -83,6 +87,26 @@ def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
     return Network(
         tuple(layers), input_shape, _numbers(x.shape[1:]), tuple(slots), tuple(owners), tuple(numbers)
     )
+
+
+def _check_slot(layer: Layer, key: str, name: str, taken: list[str]) -> None:
+    """Refuse a parameter that the printed step could not tell from something else."""
+    if name in taken or re.fullmatch(r"mask\d+|d_.*", name) or not name.isidentifier():
+        raise ArgumentError(
+            f"{type(layer).__name__} calls a parameter {key!r}, which makes {name!r}: taken, or no name at all",
+            "choose another word, of letters",
+        )
+
+
+def _check_shared(layer: Shared, wanted: Any, slots: dict[str, Slot], owner: Any) -> None:
+    """Refuse layers under one name whose parameters are not of the same shapes."""
+    have = {key: slots[name].shape for key, name in owner}
+    need = {key: p.shape for key, p in wanted.items()}
+    if have != need:
+        raise ShapeError(
+            f"the layers shared as {layer.name!r} have parameters {have}, and here {need}",
+            "give them another name, or as many inputs and units",
+        )
 
 
 def _output(layer: Layer, x: Node, p: dict[str, Node], draw: Draw | None) -> Node:
@@ -115,9 +139,9 @@ def forward(net: Network, x: Node, p: dict[str, Node], draw: Draw | None = None)
         own = {key: p[name] for key, name in owner}
         out = _output(layer, x, own, draw)
         inner = _labels(out, [x, *own.values()])
-        values |= {_fresh(f"{label}{number}", values): node for label, node in inner.items()}
+        values |= {_fresh(f"{label}{number}", {**p, **values}): node for label, node in inner.items()}
         if not any(node is out for node in values.values()) and out is not x:
-            values[_fresh(f"{layer.letter}{number}", values)] = out
+            values[_fresh(f"{layer.letter}{number}", {**p, **values})] = out
         x = out
     return values
 

@@ -9,9 +9,12 @@ from pellucid.ops.loss import *
 from pellucid.ops.reduce import *
 from pellucid.ops.shape import *
 
-# an op is public by being entered: no second list of names to keep
-__all__ = sorted(  # pyright: ignore
-    name
-    for name, thing in list(globals().items())
-    if FUNCTIONS.get(name) is thing and not getattr(getattr(thing, "op", None), "internal", False)
-)
+
+def _offered(name: str) -> bool:
+    entry = getattr(FUNCTIONS[name], "op", None)
+    return not name.startswith("_") and not (entry and entry.internal)
+
+
+# an op is public by being entered, under each of its names: no second list of names to keep
+__all__ = sorted(filter(_offered, FUNCTIONS))
+globals().update({name: FUNCTIONS[name] for name in __all__})

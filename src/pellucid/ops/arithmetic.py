@@ -11,8 +11,8 @@ import math
 from typing import Any
 
 from pellucid.errors import DtypeError
-from pellucid.graph import FUNCTIONS
-from pellucid.ops.core import Array, Node, op, public
+from pellucid.graph import FUNCTIONS, Node
+from pellucid.ops.core import Array, op, public
 
 add = op("add", "x, y", numpy="x + y", formula="$x + $y", level=1, commutes=True,
     vjp=(lambda g, z, x, y: g,
@@ -100,7 +100,7 @@ minimum = op("minimum", "x, y", numpy="np.minimum(x, y)", formula=r"\min($x, $y)
 
 def _won(g: Node, x: Node, y: Node) -> Node:
     """Return g where x is larger, half of it where both tie: chosen, since g may be infinite."""
-    return where(x < y, 0, where(x == y, 0.5 * g, g))  # type: ignore[no-any-return]
+    return where(x < y, 0, where(x == y, 0.5 * g, g))
 
 
 where = op("where", "condition, x, y", numpy="np.where(condition, x, y)",

@@ -1,8 +1,9 @@
-"""NumPy's conveniences, one short formula each in terms of the ops: join, split, pad, roll, sort."""
+"""NumPy's conveniences, one short formula each in terms of ops: join, split, pad, roll, sort."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import Node, lift, mismatch
 from pellucid.ops.arithmetic import maximum, minimum, where
-from pellucid.ops.core import Array, Axis, axes_of, broadcast, public
-from pellucid.ops.reduce import argsort, mean, sum
+from pellucid.ops.core import Array, Axis, axes_of, broadcast, count, public
+from pellucid.ops.reduce import any, argsort, mean, sum
 from pellucid.ops.shape import (
     astype,
     broadcast_to,
@@ -23,6 +24,7 @@ from pellucid.ops.shape import (
     reshape,
     take,
     take_along_axis,
+    transpose,
 )
 
 Arrays = Sequence[Any]
@@ -33,7 +35,7 @@ Arrays = Sequence[Any]
 
 def _along(x: Node, axis: int, part: Any) -> Node:
     """Index one axis, all of the others."""
-    return getitem(x, (*(slice(None),) * (axis % x.ndim), part))  # type: ignore[no-any-return]
+    return getitem(x, (*(slice(None),) * (axis % x.ndim), part))
 
 
 @public
@@ -46,7 +48,7 @@ def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> Any:
         edges = [0]
         for k in range(int(indices_or_sections)):
             edges.append(edges[-1] + size + (k < rest))
-    pairs = zip(edges[:-1], edges[1:], strict=True)
+    pairs = pairwise(edges)
     return [_along(x, axis, slice(start, stop)) for start, stop in pairs]
 
 
@@ -177,7 +179,9 @@ def roll(x: Array, shift: Any, axis: Any = None) -> Any:
         size, a = x.shape[a], int(a)
         by = int(by) % size if size else 0
         if by:
-            x = concatenate([_along(x, a, slice(size - by, size)), _along(x, a, slice(size - by))], a)
+            x = concatenate(
+                [_along(x, a, slice(size - by, size)), _along(x, a, slice(size - by))], a
+            )
     return x
 
 
@@ -246,9 +250,10 @@ def median(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return the middle value, or the mean of the two in the middle."""
     gone = axes_of(axis, x.ndim)
     kept = [k for k in range(x.ndim) if k not in gone]
-    rows = reshape(x.transpose(*kept, *gone), (*(x.shape[k] for k in kept), -1))
+    rows = reshape(transpose(x, (*kept, *gone)), (*(x.shape[k] for k in kept), count(x, axis)))
     size = rows.shape[-1]
-    middle = mean(sort(rows)[..., (size - 1) // 2 : size // 2 + 1], -1)
+    middle = mean(sort(rows)[..., max(size - 1, 0) // 2 : size // 2 + 1], -1)
+    middle = where(any(rows != rows, -1), np.nan, middle)
     return expand_dims(middle, gone) if keepdims else middle
 
 
@@ -294,7 +299,11 @@ def ones_like(x: Array, dtype: Any = None) -> Any:
 
 @public
 def nan_to_num(
-    x: Array, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    x: Array,
+    copy: bool = True,
+    nan: float = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
 ) -> Any:
     """Replace NaN by 0 and infinities by the largest numbers; their slope is 0."""
     if x.dtype.kind != "f":
@@ -308,7 +317,8 @@ def nan_to_num(
 @public
 def isclose(x: Array, y: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Any:
     """Say whether two values agree to a tolerance."""
-    return np.abs(x - y) <= atol + rtol * np.abs(y)
+    near = np.abs(x - y) <= atol + rtol * np.abs(y)
+    return (near & np.isfinite(y)) | (x == y)
 
 
 @public
@@ -325,7 +335,9 @@ def average(x: Array, axis: Axis = None, weights: Array = None, keepdims: bool =
     if weights.ndim != x.ndim:
         along = axes_of(axis, x.ndim)
         if axis is None or weights.shape != tuple(x.shape[k] for k in along):
-            raise mismatch("average: the weights need the shape of x, or of its axis", x.shape, weights.shape)
+            raise mismatch(
+                "average: the weights need the shape of x, or of its axis", x.shape, weights.shape
+            )
         weights = reshape(weights, tuple(s if k in along else 1 for k, s in enumerate(x.shape)))
     weights = broadcast_to(weights, x.shape)
     return sum(weights * x, axis, keepdims) / sum(weights, axis, keepdims)
@@ -349,7 +361,8 @@ def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
 @public
 def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     """Average what is a number."""
-    return nansum(x, axis, keepdims) / astype(sum(x == x, axis, keepdims), x.dtype)
+    known = sum(x == x, axis, keepdims)
+    return nansum(x, axis, keepdims) / (astype(known, x.dtype) if x.dtype.kind == "f" else known)
 
 
 @public

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import cache, partial, wraps
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from pellucid import dims
 from pellucid.dims import Shape, Size
 from pellucid.errors import ArgumentError, ShapeError
-from pellucid.graph import FUNCTIONS, HELPERS, OPS, Array, Kind, Node, Op, build, lift, mismatch
+from pellucid.graph import FUNCTIONS, HELPERS, OPS, Kind, Node, Op, build, lift, mismatch
 
 Function = Callable[..., Any]
+Array = Any  # annotates an operand: callers give a node, an array or a number; inside it is a node
 Dtype = np.dtype[Any]
 Axis = int | Sequence[int] | None
 
@@ -54,7 +55,7 @@ def reduced(x: Shape, axis: Axis = None, keepdims: bool = False, **_: Any) -> Sh
 
 def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
     """Return the axes as sorted non-negative numbers; None is all of them."""
-    if axis is None:
+    if axis is None or (not ndim and isinstance(axis, int) and axis in (0, -1)):
         return tuple(range(ndim))
     wanted = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
     for a in wanted:
@@ -71,6 +72,8 @@ def normal_axis(axis: Axis, ndim: int) -> Axis:
     if axis is None:
         return None
     found = axes_of(axis, ndim)
+    if not ndim:
+        return None
     if isinstance(axis, (int, np.integer)) or len(found) == 1:
         return found[0]
     return None if len(found) == ndim and ndim > 1 else found
@@ -94,7 +97,7 @@ def inexact(*dtypes: Any, **_: Any) -> Dtype:
     return _inexact(np.result_type(*dtypes))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _inexact(dtype: Dtype) -> Dtype:
     return dtype if dtype.kind == "f" else np.exp.resolve_dtypes((dtype, None))[1]
 
@@ -108,7 +111,7 @@ def quotient(*dtypes: Any, **_: Any) -> Dtype:
 def powered(*dtypes: Any, **_: Any) -> Dtype:
     """The common dtype; truths multiply as small integers."""
     common = np.result_type(*dtypes)
-    return np.dtype(np.int8) if common == bool else common
+    return np.dtype(np.int8) if common.kind == "b" else common
 
 
 def accumulated(x: Any, **_: Any) -> Dtype:
@@ -141,12 +144,25 @@ def sized(**_: Any) -> Dtype:
 
 
 def cast(*_: Any, dtype: Any) -> Dtype:
-    return np.dtype(dtype)
+    kind: Dtype = np.dtype(dtype)
+    return kind
 
 
 DTYPES: dict[str, Function] = {
     f.__name__: f
-    for f in (promote, inexact, quotient, powered, accumulated, boolean, integer, first, chosen, sized, cast)
+    for f in (
+        promote,
+        inexact,
+        quotient,
+        powered,
+        accumulated,
+        boolean,
+        integer,
+        first,
+        chosen,
+        sized,
+        cast,
+    )
 }
 
 
@@ -166,8 +182,8 @@ def op(
     """Enter an op; return the public function of nodes or arrays.  `also`: NumPy's other names."""
     entry = Op(name, signature, kind=kind, shape=shape, dtype=DTYPES[dtype], **facts)
     OPS[name] = entry
-    if entry.is_helper:
-        HELPERS[name] = entry.numpy
+    if entry.helper:
+        HELPERS[entry.helper] = entry.numpy
     call: Any = _caller(entry)
     call.__name__ = call.__qualname__ = name
     call.__doc__ = docstring(entry)
@@ -189,7 +205,7 @@ def _caller(entry: Op) -> Function:
     inside = f"({', '.join(entry.operands)},), dict({', '.join(f'{k}={k}' for k in keys)})"
     inside = inside.replace("(,)", "()").replace("dict()", "{}")
     head = ", ".join([*heads, *rest, *defaults])
-    scope = {"_make": _make, "_entry": entry, "_settings": _defaults(entry)}
+    scope = {"_make": _make, "_entry": entry, "_settings": _defaults(entry), "__name__": __name__}
     made: Function = eval(f"lambda {head}: _make(_entry, {inside})", scope)
     made.__annotations__ = {o.lstrip("*"): "Array" for o in entry.operands}
     return made
@@ -218,12 +234,27 @@ def _strong(x: Node) -> Node:
 
 def docstring(entry: Op) -> str:
     operands = ", ".join(entry.operands)
-    lines = [f"{entry.says[0].upper()}{entry.says[1:]}.", "", f"    {entry.formula}".replace("$", "")]
-    lines += ["", f"Args: `{operands}`, nodes or arrays. Returns: a node if one of them is, else an array."]
+    lines = [
+        f"{entry.says[0].upper()}{entry.says[1:]}.",
+        "",
+        f"    {entry.formula}".replace("$", ""),
+    ]
+    lines += [
+        "",
+        f"Args: `{operands}`, nodes or arrays. Returns: a node if one of them is, else an array.",
+    ]
     return "\n".join([*lines, *(["", entry.note] if entry.note else [])])
 
 
 # -- public functions --------------------------------------------------------------------------
+
+
+@overload
+def public(function: Function, *, numpy: str = "") -> Function: ...
+
+
+@overload
+def public(*, numpy: str) -> Callable[[Function], Function]: ...
 
 
 def public(function: Function | None = None, *, numpy: str = "") -> Any:
@@ -234,7 +265,7 @@ def public(function: Function | None = None, *, numpy: str = "") -> Any:
     `numpy` gives further names under which NumPy knows the same function.
     """
     if function is None:
-        return lambda f: public(f, numpy=numpy)
+        return partial(public, numpy=numpy)
     parameters = inspect.signature(function).parameters.values()
     kinds = {p.name: str(p.annotation) for p in parameters if str(p.annotation).startswith("Array")}
     heads = [kinds.get(p.name, "") for p in parameters if p.kind is not p.KEYWORD_ONLY]
@@ -288,7 +319,7 @@ def values(result: Any) -> Any:
 
 def writable(node: Node) -> Any:
     """Return the node's array as the caller's own; a single number as a NumPy scalar."""
-    array: Array = node.value
+    array = node.value
     return array[()] if array.ndim == 0 else array.copy()
 
 
@@ -308,8 +339,10 @@ def normal_shape(shape: Any, total: Size | None = None) -> Shape:
 
 
 def _missing(total: Size, rest: Size, sizes: Shape) -> Size:
-    if sizes.count(-1) > 1 or rest == 0 or (isinstance(total, int) and isinstance(rest, int) and total % rest):
+    if (
+        sizes.count(-1) > 1
+        or rest == 0
+        or (isinstance(total, int) and isinstance(rest, int) and total % rest)
+    ):
         raise ShapeError(f"{total} elements cannot take the shape {dims.show(sizes)}")
     return total // rest  # type: ignore[operator]
-
-

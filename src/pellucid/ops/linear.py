@@ -15,7 +15,11 @@ from pellucid.ops.arithmetic import absolute, multiply, sqrt, square, where
 from pellucid.ops.core import Array, Axis, axes_of, broadcast, op, public
 from pellucid.ops.reduce import sum
 from pellucid.ops.shape import (
-    astype, concatenate, expand_dims, getitem, matrix_transpose, moveaxis, reshape, transpose,
+    expand_dims,
+    getitem,
+    matrix_transpose,
+    moveaxis,
+    reshape,
 )
 
 Arrays = Sequence[Any]
@@ -143,13 +147,14 @@ def _on_diagonal(part: Node, wanted: str, letters: str, sizes: dict[str, Size]) 
     if not factors:
         return part
     text = ",".join([wanted, *(s for s, _ in factors)]) + "->" + target
-    return _einsum(part, *(eye for _, eye in factors), subscripts=text)  # type: ignore[no-any-return]
+    return _einsum(part, *(eye for _, eye in factors), subscripts=text)
 
 
 _einsum = op("einstein_sum", "*xs, subscripts=''", numpy="np.einsum(subscripts, *xs)", formula=r"\operatorname{einsum}($xs)",
     kind="contract", shape=_einsum_shape, vjp=_einsum_slopes, internal=True,
     says="multiplies along axes of the same letter and sums over letters that the result leaves out",
-    torch="torch.einsum(subscripts, *xs)", onnx="Einsum", examples=tuple({"subscripts": s, "shapes": list(n)} for s, n in {
+    torch="torch.einsum(subscripts, *xs)", onnx="Einsum",
+    examples=tuple({"subscripts": s, "shapes": n} for s, n in {
         "ij,jk->ik": [(2, 3), (3, 4)], "ii->i": [(3, 3)], "ii->": [(3, 3)], "ij->j": [(2, 3)], "i,j->ij": [(2,), (3,)],
         "bij,bjk->bik": [(2, 2, 3), (2, 3, 2)], "i,i,i->": [(3,), (3,), (3,)], "iij->j": [(2, 2, 3)]}.items()))
 
@@ -238,19 +243,23 @@ def diag(x: Array, k: int = 0) -> Any:
     size = _number(x.shape[0]) + abs(k)
     column = np.arange(size)[None, :] - max(k, 0)  # column j of row i holds x[i - max(-k, 0)]
     row = np.arange(size)[:, None] - max(-k, 0)
-    return where(column == row, getitem(x, np.clip(row, 0, max(size - abs(k) - 1, 0)).repeat(size, 1)), 0)
+    return where(column == row, getitem(x, np.clip(row, 0, max(size - abs(k) - 1, 0)).repeat(size, 1)), _zero(x))
 
 
 @public
 def tril(x: Array, k: int = 0) -> Any:
     """Keep the lower triangle, zeros above diagonal `k`."""
-    return where(_triangle(x, k), x, 0)
+    return where(_triangle(x, k), x, _zero(x))
 
 
 @public
 def triu(x: Array, k: int = 0) -> Any:
     """Keep the upper triangle, zeros below diagonal `k`."""
-    return where(_triangle(x, k - 1), 0, x)
+    return where(_triangle(x, k - 1), _zero(x), x)
+
+
+def _zero(x: Node) -> int:
+    return False if x.dtype == np.bool_ else 0  # a number would turn truths into numbers
 
 
 def _triangle(x: Node, k: int) -> Any:

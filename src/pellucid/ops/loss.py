@@ -13,12 +13,12 @@ from typing import Any
 from pellucid.dims import show
 from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import Node
-from pellucid.ops.arithmetic import absolute, clip, maximum, minimum, square, where
+from pellucid.ops.arithmetic import absolute, maximum, minimum, square, where
 from pellucid.ops.arrays import one_hot
 from pellucid.ops.core import Array, helper, op, public, reduced
-from pellucid.ops.elementwise import exp, log, log1p, sigmoid, softplus
+from pellucid.ops.elementwise import log, log1p, sigmoid, softplus
+from pellucid.ops.reduce import log_softmax, log_softmax_slope, mean, opened, softmax, sum
 from pellucid.ops.shape import named
-from pellucid.ops.reduce import log_softmax, log_softmax_slope, mean, opened, softmax, spread, sum
 
 
 def _over(a: Node, b: Node) -> Node:
@@ -36,8 +36,8 @@ bernoulli = op("bernoulli", "p, y", formula=r"-$y \ln $p - (1 - $y) \ln(1 - $p)"
     """-y log(p) - (1 - y) log(1 - p), with 0 log(0) = 0."""
     return -times_log(y, p) - np.where((y == 1) & (p == p), 0, (1 - y) * np.log1p(-p))
 ''',
-    vjp=(lambda g, l, p, y: g * (_over(1 - y, 1 - p) - _over(y, p)),
-         lambda g, l, p, y: g * (log1p(-p) - log(p))),
+    vjp=(lambda g, out, p, y: g * (_over(1 - y, 1 - p) - _over(y, p)),
+         lambda g, out, p, y: g * (log1p(-p) - log(p))),
     same_as=lambda p, y: -(y * log(p) + (1 - y) * log1p(-p)), domain=((0.05, 0.95), (0, 1)),
     says="how surprised a predicted probability p is by the label y", internal=True,
     torch="torch.nn.functional.binary_cross_entropy(p, y, reduction='none')")
@@ -51,8 +51,8 @@ bernoulli_logits = op("bernoulli_logits", "z, y", formula=r"\ln(1 + e^{$z}) - $y
     w = np.where(z > 0, 1 - y, y)
     return np.where(w == 0, 0, w * np.abs(z)) + np.logaddexp(0, -np.abs(z))
 ''',
-    vjp=(lambda g, l, z, y: g * ((1 - y) * sigmoid(z) - y * sigmoid(-z)),  # = sigmoid(z) - y, exact at y = 1
-         lambda g, l, z, y: -(g * z)),
+    vjp=(lambda g, out, z, y: g * ((1 - y) * sigmoid(z) - y * sigmoid(-z)),  # = sigmoid(z) - y, exact at y = 1
+         lambda g, out, z, y: -(g * z)),
     same_as=lambda z, y: softplus(z) - y * z, domain=((-30, 30), (0, 1)),
     says="how surprised the score z is by the label y, finite for every size of z", internal=True,
     torch="torch.nn.functional.binary_cross_entropy_with_logits(z, y, reduction='none')")
@@ -63,8 +63,8 @@ categorical = op("categorical", "p, y", formula=r"-\sum $y \ln $p", level=1, kin
     """-sum(y log(p)) over the classes, with 0 log(0) = 0."""
     return -np.sum(times_log(y, p), axis=-1)
 ''',
-    vjp=(lambda g, l, p, y: -(opened(g, p, -1, False) * _over(y, p)),
-         lambda g, l, p, y: -(opened(g, p, -1, False) * log(p))),
+    vjp=(lambda g, out, p, y: -(opened(g, p, -1, False) * _over(y, p)),
+         lambda g, out, p, y: -(opened(g, p, -1, False) * log(p))),
     same_as=lambda p, y: -sum(y * log(p), -1), domain=((0.05, 0.95), (0, 1)),
     says="how surprised the predicted shares p are by the class y", internal=True,
     torch="-(y * torch.log(p)).sum(-1)", examples=({"shapes": [(4, 3), (4, 3)]},))
@@ -76,16 +76,16 @@ categorical_logits = op("categorical_logits", "z, y", formula=r"-\sum $y \ln \op
     _, d, _, rest = shifted(z, -1)
     return -np.sum(np.where(y == 0, 0, y * (d - np.log1p(rest))), axis=-1)
 ''',
-    vjp=(lambda g, l, z, y: -opened(g, z, -1, False) * log_softmax_slope(y, softmax(z), -1),
-         lambda g, l, z, y: -opened(g, z, -1, False) * log_softmax(z)),
+    vjp=(lambda g, out, z, y: -opened(g, z, -1, False) * log_softmax_slope(y, softmax(z), -1),
+         lambda g, out, z, y: -opened(g, z, -1, False) * log_softmax(z)),
     same_as=lambda z, y: -sum(y * log_softmax(z), -1), domain=((-5, 5), (0, 1)),
     says="how surprised the scores z are by the class y, finite for every size of z", internal=True,
     torch="torch.nn.functional.cross_entropy(z, y, reduction='none')", examples=({"shapes": [(4, 3), (4, 3)]},))
 
-poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact", 
+poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact",
     numpy="p - times_log(y, np.minimum(p, 1e308))",  # the minimum: no inf - inf
-    vjp=(lambda g, l, p, y: g * where((y == 0) | (p == math.inf), 1, (p - y) / p),
-         lambda g, l, p, y: -(g * log(p))),
+    vjp=(lambda g, out, p, y: g * where((y == 0) | (p == math.inf), 1, (p - y) / p),
+         lambda g, out, p, y: -(g * log(p))),
     same_as=lambda p, y: p - y * log(p), domain=((0.2, 3), (0, 4)),
     says="how surprised a predicted rate p is by the count y", internal=True,
     torch="torch.nn.functional.poisson_nll_loss(p, y, log_input=False, full=False, eps=0.0, reduction='none')")

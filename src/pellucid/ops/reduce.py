@@ -10,13 +10,29 @@ import numpy as np
 from pellucid import dims
 from pellucid.dims import Dim
 from pellucid.errors import ShapeError
-from pellucid.graph import FUNCTIONS, Node
+from pellucid.graph import FUNCTIONS, OPS, Node
 from pellucid.ops.arithmetic import multiply, sqrt, square, where
 from pellucid.ops.core import (
-    Array, Axis, axes_of, count, helper, op, public, reduced, same,
+    Array,
+    Axis,
+    axes_of,
+    count,
+    helper,
+    op,
+    public,
+    reduced,
+    same,
 )
 from pellucid.ops.elementwise import exp, log
-from pellucid.ops.shape import astype, broadcast_to, concatenate, expand_dims, flip, moveaxis, reshape
+from pellucid.ops.shape import (
+    astype,
+    broadcast_to,
+    concatenate,
+    expand_dims,
+    flip,
+    moveaxis,
+    reshape,
+)
 
 AXES: tuple[dict[str, Any], ...] = ({}, {"axis": 0}, {"axis": 1, "keepdims": True}, {"axis": (0, 1)})
 
@@ -26,7 +42,7 @@ def opened(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
     gone = axes_of(axis, x.ndim)
     if keepdims or gone == tuple(range(len(gone))):  # leading axes are stretched unasked
         return g
-    return expand_dims(g, gone)  # type: ignore[no-any-return]
+    return expand_dims(g, gone)
 
 
 def spread(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
@@ -51,7 +67,7 @@ mean = op("mean", "x, axis=None, keepdims=False", numpy="np.mean(x, axis=axis, k
 def _share_of_ties(g: Node, y: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
     tied = x == opened(y, x, axis, keepdims)
     share = opened(g, x, axis, keepdims) / sum(astype(tied, x.dtype), axis, True)
-    return where(tied, share, 0)  # type: ignore[no-any-return]
+    return where(tied, share, 0)
 
 
 max = op("max", "x, axis=None, keepdims=False", numpy="np.max(x, axis=axis, keepdims=keepdims)",
@@ -151,7 +167,7 @@ helper('''def shifted(x, axis):
 ''')
 
 logsumexp = op("logsumexp", "x, axis=None, keepdims=False", formula=r"\ln \sum e^{$x}", level=2,
-    numpy='''def logsumexp(x, axis=None, keepdims=False):
+    numpy='''def accurate_logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))), computed from the largest entry, so that exp never overflows."""
     top, _, _, rest = shifted(x, axis)
     value = top + np.log1p(rest)
@@ -184,7 +200,7 @@ def log_softmax_slope(g: Node, s: Node, axis: Axis) -> Node:
 
 
 softmax = op("softmax", "x, axis=-1", formula=r"\operatorname{softmax}($x)",
-    numpy='''def softmax(x, axis=None):
+    numpy='''def accurate_softmax(x, axis=None):
     """exp(x) / sum(exp(x)), computed from the largest entry, so that exp never overflows."""
     _, _, e, rest = shifted(x, axis)
     return e / (1 + rest)
@@ -207,6 +223,34 @@ log_softmax = op("log_softmax", "x, axis=-1", formula=r"\ln \operatorname{softma
     says="the logarithm of the softmax, finite where a share is too small to be written",
     torch="torch.log_softmax(x, axis)", onnx="LogSoftmax", examples=({}, {"axis": 0}))
 
+# What a training step is rewritten to: the usual forms, a line or two each.
+
+plain_softmax = op("plain_softmax", "x, axis=-1", formula=r"\operatorname{softmax}($x)",
+    numpy='''def softmax(x, axis=None):
+    """exp(x) / sum(exp(x)), the largest x taken off first, so that exp never overflows."""
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+''',
+    kind="reduce", shape=same, dtype="inexact", internal=True,
+    vjp=(lambda g, y, x, axis: y * (g - sum(g * y, axis, True)),),
+    same_as=lambda x, axis: softmax(x, axis),
+    says="the softmax in its usual form", torch="torch.softmax(x, axis)", onnx="Softmax",
+    examples=({}, {"axis": 0}))
+
+plain_logsumexp = op("plain_logsumexp", "x, axis=None, keepdims=False",
+    formula=r"\ln \sum e^{$x}", level=2,
+    numpy='''def logsumexp(x, axis=None, keepdims=False):
+    """log(sum(exp(x))), the largest x taken off first, so that exp never overflows."""
+    top = np.max(x, axis=axis, keepdims=True)
+    total = top + np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True))
+    return total if keepdims else np.squeeze(total, axis=axis)
+''',
+    kind="reduce", shape=reduced, dtype="inexact", internal=True,
+    vjp=(lambda g, y, x, axis, keepdims: opened(g, x, axis, keepdims) * plain_softmax(x, axis),),
+    same_as=lambda x, axis, keepdims: logsumexp(x, axis, keepdims),
+    says="the logarithm of the sum of exponentials in its usual form",
+    torch="torch.logsumexp(x, axis, keepdim=keepdims)", onnx="ReduceLogSumExp", examples=AXES)
+
 # -- running and ordering ----------------------------------------------------------------------
 
 
@@ -228,7 +272,7 @@ def accumulate(combine: Any, x: Node, axis: int = 0) -> Node:
     while stride < rows.shape[0]:
         rows = concatenate([rows[:stride], combine(rows[stride:], rows[:-stride])], 0)
         stride *= 2
-    return moveaxis(rows, 0, axis)  # type: ignore[no-any-return]
+    return moveaxis(rows, 0, axis)
 
 
 FUNCTIONS["__accumulate__"] = accumulate
@@ -237,7 +281,8 @@ FUNCTIONS["__accumulate__"] = accumulate
 @public
 def cumprod(x: Array, axis: int | None = None) -> Any:
     """Multiply up all values so far; the slope holds at zeros, too."""
-    return accumulate(multiply, reshape(x, -1)) if axis is None else accumulate(multiply, x, axis)
+    x = astype(x, OPS["prod"].dtype(x.dtype))
+    return accumulate(multiply, reshape(x, -1) if axis is None or not x.ndim else x, axis or 0)
 
 
 def _cumulative(running: Any, x: Node, axis: int | None, start: float | None) -> Any:
@@ -248,7 +293,8 @@ def _cumulative(running: Any, x: Node, axis: int | None, start: float | None) ->
     sums = running(x, axis)
     if start is None:
         return sums
-    first = np.full(tuple(1 if k == axis else s for k, s in enumerate(x.shape)), start, sums.dtype)
+    edge: Any = tuple(1 if k == axis else s for k, s in enumerate(x.shape))
+    first = np.full(edge, start, sums.dtype)
     return concatenate([first, sums], axis)
 
 
@@ -275,7 +321,7 @@ argmin = _position("argmin", "where the smallest value stands", "np.argmin(x, ax
 
 _argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')", kind="opaque",
     formula=r"\operatorname{argsort}($x)", shape=same, dtype="integer", vjp=(None,),
-    says="the positions that put the values in rising order", torch="torch.argsort(x, axis, stable=True)",
+    says="the positions that put the values in rising order", torch="torch.argsort(x, dim=axis, stable=True)",
     examples=({}, {"axis": 0}))
 
 

@@ -112,7 +112,7 @@ _permute = op("permute", "x, axes=()", numpy="np.transpose(x, axes)", formula=r"
 def transpose(x: Array, axes: Any = None) -> Any:
     """Return the array with its axes in another order; reversed, where none is given."""
     order = tuple(range(x.ndim))
-    axes = order[::-1] if axes is None else tuple(int(a) % x.ndim for a in axes)
+    axes = order[::-1] if axes is None else tuple(int(a) % x.ndim for a in np.atleast_1d(axes))
     if tuple(sorted(axes)) != order:
         raise ShapeError(f"axes {axes} are not an order of the {x.ndim} axes of {dims.show(x.shape)}")
     if axes == order:
@@ -205,7 +205,8 @@ def _joined(*shapes: Shape, axis: int) -> Shape:
 
 
 def _pieces(g: Node, y: Node, *xs: Node, axis: int) -> list[Node]:
-    parts, start = [], 0
+    parts: list[Node] = []
+    start: Size = 0
     for x in xs:
         parts.append(g[(*(slice(None),) * axis, slice(start, start + x.shape[axis]))])
         start = start + x.shape[axis]
@@ -258,8 +259,10 @@ def _sliced_size(size: Size, part: slice) -> Size:
         return len(range(*part.indices(size)))
     if part == slice(None):
         return size
-    if part.step in (None, 1) and part.stop is not None:  # a piece whose ends are known to lie inside
-        return part.stop - (part.start or 0)
+    if part.step in (None, 1):  # a piece whose ends are taken to lie inside
+        start, stop = part.start or 0, size if part.stop is None else part.stop
+        ends = [k + size if isinstance(k, int) and k < 0 else k for k in (start, stop)]
+        return dims.collapse(dims.terms_of(ends[1] - ends[0]))
     if part.step == -1 and part.start is None and part.stop is None:
         return size
     raise ShapeError(f"slicing {part.start}:{part.stop}:{part.step} of an axis of unknown size {size}")
@@ -398,7 +401,7 @@ def _parted(y: Node, parts: list[Any], index: Any, template: list[Any]) -> Node:
     if not gone or not picks[0] < spots[0] <= picks[-1] or places[-1] - places[0] >= len(places):
         return y
     rank = len(broadcast(*[p.shape for p in parts if isinstance(p, Node)]))
-    return moveaxis(y, range(places[0], places[0] + rank), range(rank))  # type: ignore[no-any-return]
+    return moveaxis(y, range(places[0], places[0] + rank), range(rank))
 
 
 def _picked(x: Node, parts: list[Any]) -> Node:

@@ -32,7 +32,15 @@ OPERATORS = {
     ast.Eq: "equal",
     ast.NotEq: "not_equal",
 }
-REDUCTIONS = ("sum", "mean", "max", "min", "prod", "concatenate")
+# np.sum is np.add.reduce behind a few Python calls, which a small network would feel
+CALLS = {
+    "sum": "add.reduce",
+    "max": "maximum.reduce",
+    "min": "minimum.reduce",
+    "prod": "multiply.reduce",
+    "mean": "mean",
+    "concatenate": "concatenate",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,10 +147,10 @@ def _into(tree: Any, out: str) -> str | None:
         case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in OPERATORS:
             return _call(OPERATORS[type(op)], [left, right], out)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=name)):
-            if name in REDUCTIONS or (
-                not tree.keywords and isinstance(getattr(np, name, None), np.ufunc)
-            ):
-                return _call(name, tree.args, out, tree.keywords)
+            if name in CALLS:
+                return _call(CALLS[name], tree.args, out, tree.keywords)
+            if not tree.keywords and isinstance(getattr(np, name, None), np.ufunc):
+                return _call(name, tree.args, out)
     return None
 
 
@@ -173,7 +181,7 @@ def _module(program: Program, nodes: list[Node], trees: Any, lines: list[str], c
 
 def _called(node: Node) -> list[str]:
     assert node.op is not None
-    return [node.op.name] if node.op.is_helper else list(text.names(text.parsed(node.op.numpy)))
+    return [node.op.helper] if node.op.helper else list(text.names(text.parsed(node.op.numpy)))
 
 
 def workspace(plan: Buffered, n: int) -> tuple[Any, ...]:

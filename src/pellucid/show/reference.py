@@ -123,9 +123,8 @@ def _contents(groups: dict[str, tuple[list[Op], list[Function]]]) -> str:
     for place, (entries, functions) in groups.items():
         links = [f"[{e.name}](#op-{e.name})" for e in entries if not e.internal]
         links += [f"[{f.__name__}](#op-{f.__name__})" for f in functions]
-        if links:
-            lines += [f"**{_title(place)}**", ": " + ", ".join(links), ""]
-    return "\n".join(lines)
+        lines += [f"- **{_title(place)}**: {', '.join(links)}"] if links else []
+    return "\n".join([*lines, ""])
 
 
 def _kinds() -> str:
@@ -181,7 +180,7 @@ def _latex(entry: Op) -> str:
 
 
 def _value(entry: Op) -> list[str]:
-    if entry.is_helper:
+    if entry.helper:
         return [*entry.numpy.strip("\n").split("\n"), ""]
     return [f"{_result(entry)} = {entry.numpy}"]
 
@@ -215,8 +214,8 @@ def _composites(functions: Iterable[Function]) -> str:
     for f in functions:
         also = [n for n, g in FUNCTIONS.items() if g is f and n != f.__name__]
         names = f" NumPy also: {', '.join(f'`{n}`' for n in also)}." if also else ""
-        parts += [f"(op-{f.__name__})=", f"`{f.__name__}{_signature(f)}`", f": {_first_line(f)}{names}", ""]
-    return "\n".join(["**Made of the ops above:**", "", *parts]) if parts else ""
+        parts += [f"(op-{f.__name__})=", f"`{f.__name__}{_signature(f)}`: {_first_line(f)}{names}", ""]
+    return "\n".join(["**Made of ops:**", "", *parts]) if parts else ""
 
 
 def _hidden(place: str, parts: list[str]) -> str:
@@ -251,7 +250,7 @@ def _plain(words: str) -> str:
 def _slopes(entry: Op) -> list[str]:
     """Return the derivative as NumPy text, one line or more for each operand that has one."""
     if entry.vjp is None or (isinstance(entry.vjp, tuple) and not any(entry.vjp)):
-        return ["# flat or without a slope: no gradient flows back"] if not entry.is_helper else []
+        return ["# flat or without a slope: no gradient flows back"] if not entry.helper else []
     try:
         return _traced(entry)
     except (ArgumentError, IndexError, TypeError):  # its settings have no usable default

@@ -1,0 +1,65 @@
+"""The command `pellucid`: demo, version.  What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from pellucid._version import __version__
+from pellucid.errors import PellucidError
+
+DEMO: list[tuple[str, type, int | str, str, str]] = [
+    ("--seed", int, 0, "N", "fixes the split, the weights and the shuffles"),
+    ("--epochs", int, 60, "N", "how often to go through the training images"),
+    ("--save", str, "digits.safetensors", "PATH", "where to write the model"),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code: 0, or 2 with the error's text instead of a traceback."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        given.run(given)
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:  # the reader went away, as `head` does: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except PellucidError as error:
+        lines = [error.what, f"  try: {error.hint}" if error.hint else ""]
+        print("pellucid:", "\n".join(filter(None, lines)), file=sys.stderr)
+    except OSError as error:
+        print("pellucid:", error, file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("pellucid", description="Neural networks one can see through.")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    parser.add_argument("--version", action="version", version=f"pellucid {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    demo = commands.add_parser("demo", help="learn to read handwritten digits, in seconds")
+    for name, kind, default, metavar, says in DEMO:
+        says = f"{says} (default {default})"
+        demo.add_argument(name, type=kind, default=default, metavar=metavar, help=says)
+    demo.set_defaults(run=_demo)
+
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(run=_version)
+    return parser
+
+
+def _demo(given: argparse.Namespace) -> None:
+    from pellucid.demo import run
+
+    run(given.seed, given.epochs, given.save)
+
+
+def _version(_: argparse.Namespace) -> None:
+    print(f"pellucid {__version__}")
