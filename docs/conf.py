@@ -25,24 +25,37 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 html_math_renderer = "mathml"  # below: browsers draw it themselves, without a script or a network
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # so that a page can link to #a-heading
+smartquotes = False  # in "W1" the quotes belong to the code
 exclude_patterns = ["_build"]
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "none"  # what an argument may be, its docstring says
+default_role = "code"  # `x` in a docstring
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
 html_title = f"pellucid {__version__}"
 
 QUOTED_OR_MARK = re.compile(r"(?P<quoted>(?P<ticks>`+).*?(?P=ticks))|(?P<mark>[*|_\\])")
 
 
 def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Let |x|, w*x and \\sigma stand in a docstring: only backticks and >>> are marks there."""
-    example = False
-    for i, line in enumerate(lines):
+    """Let a docstring look as it was written: only backticks and >>> are marks there.
+
+    |x|, w*x and \\sigma stand for themselves, and an indented formula keeps its lines.
+    """
+    kept: list[str] = []
+    example = formula = False
+    for line in lines:
         example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
-        if not example:
-            lines[i] = QUOTED_OR_MARK.sub(lambda m: m["quoted"] or "\\" + m["mark"], line)
+        indented = line.startswith("    ") and not example
+        if indented and not formula:
+            kept += ["::", ""]
+        formula = indented or (formula and not line.strip())
+        free = not (example or formula)
+        kept.append(QUOTED_OR_MARK.sub(lambda m: m["quoted"] or "\\" + m["mark"], line) if free else line)
+    lines[:] = kept
 
 
 def formula(translator: Any, node: Any) -> None:

@@ -13,7 +13,8 @@ import pytest
 from test_ops import BROADCASTS, FLAT, SPECIAL, _attrs, _sample
 
 import pellucid as pc
-from pellucid.graph import OPS, Node, build
+from pellucid.graph import Node, build
+from pellucid.op import OPS
 from pellucid.ops.core import normal_axis
 
 torch = pytest.importorskip(

@@ -2,7 +2,8 @@
 
 A file is one namespace, run from top to bottom in an empty folder:
 
-- `expression  # -> shown` compares what is printed, or else the value's repr or str, with `shown`;
+- `expression  # -> shown` compares what is printed, or else the value's repr or str, with `shown`
+  (which may stand on the next line);
 - a block of `>>>` lines is a doctest; both ignore the amount of white space;
 - a fence that says ```text shown (or ```python shown) holds what the block before it printed;
 - in all of these `...` stands for anything;
@@ -24,7 +25,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pellucid.graph import FUNCTIONS, HELPERS, OPS
+import pellucid
+from pellucid.graph import FUNCTIONS
+from pellucid.op import HELPERS, OPS
 from pellucid.ops.core import op, public
 from pellucid.show.reference import ops_page
 
@@ -138,10 +141,13 @@ def run_statements(block: Block, names: Names) -> None:
 
 
 def arrows(source: str) -> dict[int, str]:
-    """What the `# -> shown` comments show, by line."""
+    """What the `# -> shown` comments show, by line; one on a line of its own, of the line above."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    comments = ((t.start[0], t.string) for t in tokens if t.type == tokenize.COMMENT)
-    return {n: text.removeprefix(ARROW).strip() for n, text in comments if text.startswith(ARROW)}
+    found = [t for t in tokens if t.type == tokenize.COMMENT and t.string.startswith(ARROW)]
+    alone = {t.start[0] for t in found if t.line.strip() == t.string}
+    return {
+        t.start[0] - (t.start[0] in alone): t.string.removeprefix(ARROW).strip() for t in found
+    }
 
 
 def execute(statement: ast.stmt, page: str, names: Names) -> None:
@@ -174,6 +180,7 @@ def same(wanted: str, got: str) -> bool:
 @pytest.fixture
 def restored() -> Iterator[None]:
     """Take back what a page changes for the whole process: ops it enters, and how NumPy prints."""
+    dir(pellucid)  # loads the library, which would else enter its own ops during the test
     tables: list[dict[str, Any]] = [OPS, FUNCTIONS, HELPERS]
     before = [dict(table) for table in tables]
     with np.printoptions():
@@ -203,6 +210,7 @@ def run_text(text: str) -> None:
         "```python\n[[1, 2],\n [3, 4]]  # -> [[1, 2], [3, ...]]\n```",
         "```python\nprint('seen')  # -> seen\n```",
         "```python\nx = 1; x  # -> 1\n```",
+        "```python\n1 + 1\n# -> 2\n```",
         "```pycon\n>>> x = 2\n```\n```python\nx  # -> 2\n```",
         "- item\n\n  ```python\n  if True:\n      x = 1\n  ```",
         "````markdown\n```python\n1 / 0\n```\n````",
@@ -220,6 +228,7 @@ def test_a_true_example_passes(text: str) -> None:
     [
         ("```python\n1 + 1  # -> 3\n```", AssertionError, r"page.md:2: shows '3', gives '2'"),
         ("~~~py\n1 + 1  # -> 3\n~~~", AssertionError, "shows '3'"),
+        ("```python\n1 + 1\n# -> 3\n```", AssertionError, r"page.md:2: shows '3', gives '2'"),
         ("```python\n>>> 1 + 1\n3\n```", AssertionError, "Expected:"),
         ("```python\nx = 1  # -> 1\n```", AssertionError, "only an expression"),
         ("```python\nif True:\n    1  # -> 1\n    2\n```", AssertionError, r"lines \[3\]"),

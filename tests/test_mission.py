@@ -283,7 +283,7 @@ def test_twenty_samples_can_be_memorized() -> None:
 # -- row B -------------------------------------------------------------------------------------
 
 
-@exercise(per_km="-10.8", square="-12 6 15 24", sigmoid=".393224", path="-1.703436")
+@exercise(per_km="-10.8", square="-12 6 15 24", sigmoid=".393224", path="-1.678650")
 def chain_rules(dtype: Any) -> Found:
     h = leaf(1.5, dtype, "km")
     fahrenheit = 1.8 * (15 - 6 * h) + 32
@@ -510,12 +510,14 @@ def two_three_one_walked(dtype: Any) -> Found:
     }  # fmt: skip
 
 
-@exercise(mse=".9801", bce="4.605", slopes=".0196 .99")
+@exercise(mse=".9801", bce="4.605", slope_mse=".0196", slope_bce=".99")
 def squared_error_or_cross_entropy(dtype: Any) -> Found:
-    z = leaf(np.log(99), dtype, "z")
-    y, zero = pc.sigmoid(z), leaf(0, dtype, "y")
-    mse, bce = pc.mse(y, zero), pc.bce(y, zero)
-    return {"mse": mse, "bce": bce, "slopes": [pc.grad(mse, z).value, pc.grad(bce, z).value]}
+    found = {}
+    for loss in ("mse", "bce"):
+        model = stack(dtype, ["sigmoid"], {"W1": [[np.log(99)]], "b1": [0]}, loss)
+        found[loss] = model.loss([[1]], [[0]])
+        found[f"slope_{loss}"] = model.gradients([[1]], [[0]])["b1"]
+    return found
 
 
 @exercise(rate=".748", euro=".88", pound=".85")

@@ -12,7 +12,8 @@ import pytest
 
 import pellucid as pc
 from pellucid import graph, text
-from pellucid.graph import OPS, build, evaluate, expression, lift
+from pellucid.graph import build, evaluate, lift
+from pellucid.op import OPS, expression
 
 FLAT = {  # constant between their jumps, or about truths, positions and sizes
     "sign",

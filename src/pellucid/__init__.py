@@ -1,61 +1,34 @@
 """Neural networks one can see through: what trains is what is printed, explained and checked."""
 
-from pellucid import data as data
-from pellucid._version import __version__ as __version__
-from pellucid.callbacks import Callback, LambdaCallback, Progress
-from pellucid.checkpoint import load
-from pellucid.errors import (
-    ArgumentError,
-    DataError,
-    DtypeError,
-    NotBuiltError,
-    PellucidError,
-    PellucidWarning,
-    ShapeError,
-    TraceError,
-    TrainingWarning,
-)
-from pellucid.gate import Gate
-from pellucid.grad import custom_gradient, grad, hessian, jacobian, jvp, value_and_grad, vjp
-from pellucid.graph import Node, value
-from pellucid.history import History
-from pellucid.model import Sequential
-from pellucid.nn import *
-from pellucid.nn import __all__ as _layers
-from pellucid.ops import *
-from pellucid.ops import __all__ as _functions
-from pellucid.optim import SGD, Adam, Optimizer
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = [  # noqa: PLE0604
-    "SGD",
-    "Adam",
-    "ArgumentError",
-    "Callback",
-    "DataError",
-    "DtypeError",
-    "Gate",
-    "History",
-    "LambdaCallback",
-    "Node",
-    "NotBuiltError",
-    "Optimizer",
-    "PellucidError",
-    "PellucidWarning",
-    "Progress",
-    "Sequential",
-    "ShapeError",
-    "TraceError",
-    "TrainingWarning",
-    "custom_gradient",
-    "data",
-    "grad",
-    "hessian",
-    "jacobian",
-    "jvp",
-    "load",
-    "value",
-    "value_and_grad",
-    "vjp",
-    *_layers,
-    *_functions,
-]
+from pellucid._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from pellucid.face import *
+
+
+def __getattr__(name: str) -> Any:
+    """Load the library when its first name is asked for, so that importing it costs nothing."""
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}"):
+        return import_module(f"{__name__}.{name}")
+    if name.startswith("_") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    face = import_module(f"{__name__}.face")
+    globals().update({known: getattr(face, known) for known in face.NAMES}, __all__=face.NAMES)
+    if name not in globals():
+        raise AttributeError(_unknown(name, face.NAMES))
+    return globals()[name]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    return f"pellucid has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def __dir__() -> list[str]:
+    return [*__getattr__("__all__"), "__version__"]

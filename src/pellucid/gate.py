@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pellucid import ops
+from pellucid.backward import backward
 from pellucid.errors import ArgumentError, PellucidError, ShapeError, one_of
-from pellucid.grad import backward
 from pellucid.graph import FUNCTIONS, Node, lift, value
 from pellucid.intake import numbers
 

@@ -13,7 +13,14 @@ import numpy as np
 from pellucid import intake
 from pellucid.callbacks import Callback, Lines
 from pellucid.data import split
-from pellucid.errors import ArgumentError, DtypeError, NotBuiltError, PellucidError, ShapeError, one_of
+from pellucid.errors import (
+    ArgumentError,
+    DtypeError,
+    NotBuiltError,
+    PellucidError,
+    ShapeError,
+    one_of,
+)
 from pellucid.fit import Batch, Loop, Numbers, Stepper
 from pellucid.graph import Array
 from pellucid.history import History

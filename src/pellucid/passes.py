@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pellucid.grad import backward
+from pellucid.backward import backward
 from pellucid.graph import Node, order
 from pellucid.ops import ones_like
 from pellucid.rewrite import Fold, Rule, Step, rewrite, substitute
@@ -62,9 +62,7 @@ def fused(graph: Graph) -> Graph:
 
 def simplified(graph: Graph) -> Graph:
     """Bring slopes and values into the textbook's form, then simplify."""
-    for rules in (SLOPES, VALUES, SIMPLIFY):
-        graph = rewritten(graph, rules)
-    return graph
+    return rewritten(rewritten(rewritten(graph, SLOPES), VALUES), SIMPLIFY)
 
 
 def differentiated(graph: Graph, loss: str, wrt: Sequence[Node]) -> Graph:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.graph import Node, build, exact, order
+from pellucid.graph import Node, build, order
+from pellucid.op import exact
 
 Bound = dict[Any, Any]
 
@@ -28,7 +29,8 @@ class Setting:
 
 def hole(name: str) -> Node:
     """Return a leaf of unknown shape, which stands for any node."""
-    return Node(None, (), (), shape=None, dtype=None, name=name, symbolic=True)
+    unknown: Any = None
+    return Node(None, (), (), shape=unknown, dtype=unknown, name=name, symbolic=True)
 
 
 @dataclass(frozen=True, eq=False)

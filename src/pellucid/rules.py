@@ -14,7 +14,10 @@ from pellucid.graph import Node, constant, evaluate
 from pellucid.ops.core import broadcast
 from pellucid.ops.loss import bernoulli, bernoulli_logits, categorical, categorical_logits
 from pellucid.ops.reduce import (
-    log_softmax_slope, plain_logsumexp, plain_softmax, softmax_slope,
+    log_softmax_slope,
+    plain_logsumexp,
+    plain_softmax,
+    softmax_slope,
 )
 from pellucid.ops.shape import _transpose
 from pellucid.rewrite import Fold, Rule, number, rebuilt
@@ -253,7 +256,7 @@ shares = ops.core.op("shares", "x", numpy="x", formula="$x", kind="view", shape=
     vjp=(lambda g, y, x: g,), internal=True,
     says="the same values, known to be shares: each row sums to 1")
 
-FOLDS = [
+FOLDS: list[Rule | Fold] = [
     Fold("constant folding", _fold_constants, "what does not depend on the data is computed once"),
     Fold("implicit broadcast", _implicit_broadcast, "arithmetic stretches an operand by itself"),
     Fold("one computation for all copies", _map_of_copies, "all copies are equal"),
@@ -264,5 +267,5 @@ FOLDS = [
     Fold("places fall away", _without_place, "a name or a place of its own changes no value"),
 ]
 
-SIMPLIFY = [*FOLDS, *ALGEBRA]  # exact, or within an ulp
+SIMPLIFY: list[Rule | Fold] = [*FOLDS, *ALGEBRA]  # exact, or within an ulp
 RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA]

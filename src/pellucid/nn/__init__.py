@@ -1,6 +1,6 @@
 """Layers and initializers: settings and formulas, no arrays."""
 
-from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, Orthogonal, Xavier
+from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, Normal, Orthogonal, Xavier
 from pellucid.nn.layer import Activation, Dense, Dropout, Flatten, Layer, Parameter, Shared
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Initializer",
     "Layer",
     "LeCun",
+    "Normal",
     "Orthogonal",
     "Parameter",
     "Shared",

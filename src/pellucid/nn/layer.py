@@ -16,8 +16,9 @@ from typing import Any, ClassVar
 from pellucid import ops
 from pellucid.dims import Shape, known, product, show
 from pellucid.errors import ArgumentError, ShapeError, one_of
-from pellucid.graph import FUNCTIONS, OPS, Node
+from pellucid.graph import FUNCTIONS, Node
 from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, initializer
+from pellucid.op import OPS
 
 Params = Mapping[str, Node]
 Draw = Callable[[Shape, float], Node]  # (shape, share kept) -> a mask of 0 and 1
@@ -167,7 +168,8 @@ class Dense(Layer):
         z = x @ p["W"]
         z = ops.named(z + p["b"] if self.bias else z, "z")
         act = activation(self.activation)
-        return act(z) if act else z
+        a: Node = act(z) if act else z
+        return a
 
     def penalty(self, p: Params) -> Node | None:
         """l1 Σ|W| + (l2/2) ΣW²; biases are free."""

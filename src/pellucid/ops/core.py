@@ -13,7 +13,8 @@ import numpy as np
 from pellucid import dims
 from pellucid.dims import Shape, Size
 from pellucid.errors import ArgumentError, ShapeError
-from pellucid.graph import FUNCTIONS, HELPERS, OPS, Kind, Node, Op, build, lift, mismatch
+from pellucid.graph import FUNCTIONS, Node, build, lift, mismatch
+from pellucid.op import HELPERS, OPS, Kind, Op
 
 Function = Callable[..., Any]
 Array = Any  # annotates an operand: callers give a node, an array or a number; inside it is a node

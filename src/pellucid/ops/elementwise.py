@@ -112,7 +112,7 @@ hypot = op("hypot", "x, y", numpy="np.hypot(x, y)", formula=r"\sqrt{{$x}^2 + {$y
 
 def _cosine(x: Node, length: Node) -> Node:
     """Return x / length, with its limits: 0 where both are 0, and ±1 where both are infinite."""
-    return where(length == 0, 0, where(isinf(x), sign(x), x / length))  # type: ignore[no-any-return]
+    return where(length == 0, 0, where(isinf(x), sign(x), x / length))
 
 
 arctan2 = op("arctan2", "y, x", numpy="np.arctan2(y, x)", formula=r"\operatorname{atan2}($y, $x)", dtype="inexact",

@@ -23,7 +23,7 @@ from pellucid.ops.shape import named
 
 def _over(a: Node, b: Node) -> Node:
     """Return a / b, and 0 where a is 0: a label of 0 asks nothing of its term."""
-    return where(a == 0, 0, a / b)  # type: ignore[no-any-return]
+    return where(a == 0, 0, a / b)
 
 
 helper('''def times_log(a, b):
@@ -97,7 +97,7 @@ poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dt
 def _reduced(losses: Node, reduction: str) -> Node:
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"reduction {reduction!r}", 'choose "mean", "sum" or "none"')
-    return mean(losses) if reduction == "mean" else sum(losses) if reduction == "sum" else losses  # type: ignore[no-any-return]
+    return mean(losses) if reduction == "mean" else sum(losses) if reduction == "sum" else losses
 
 
 def _loss(elementwise: Callable[..., Node]) -> Any:
@@ -118,57 +118,57 @@ def _loss(elementwise: Callable[..., Node]) -> Any:
 @_loss
 def mse(p: Node, y: Node) -> Node:
     """Average the squared error: mean((p - y)²), over all elements."""
-    return square(named(p - y, "error"))  # type: ignore[no-any-return]
+    return square(named(p - y, "error"))
 
 
 @_loss
 def half_mse(p: Node, y: Node) -> Node:
     """Average half of the squared error: mean((p - y)²) / 2, whose slope is p - y."""
-    return 0.5 * square(named(p - y, "error"))  # type: ignore[no-any-return]
+    return 0.5 * square(named(p - y, "error"))
 
 
 @_loss
 def mae(p: Node, y: Node) -> Node:
     """Average the absolute error: mean(|p - y|)."""
-    return absolute(named(p - y, "error"))  # type: ignore[no-any-return]
+    return absolute(named(p - y, "error"))
 
 
 @_loss
 def huber(p: Node, y: Node, delta: float = 1.0) -> Node:
     """Average the error, squared up to `delta` and straight beyond: robust against outliers (Huber 1964)."""
     inside = minimum(absolute(p - y), delta)
-    return inside * (absolute(p - y) - 0.5 * inside)  # type: ignore[no-any-return]
+    return inside * (absolute(p - y) - 0.5 * inside)
 
 
 @_loss
 def hinge(p: Node, y: Node) -> Node:
     """Average what a score p lacks to the margin of its label y = -1 or 1: mean(max(0, 1 - y p))."""
-    return maximum(0, 1 - y * p)  # type: ignore[no-any-return]
+    return maximum(0, 1 - y * p)
 
 
 @_loss
 def bce(p: Node, y: Node) -> Node:
     """Average the cross-entropy of probabilities: mean(-y ln p - (1 - y) ln(1 - p))."""
-    return bernoulli(p, y)  # type: ignore[no-any-return]
+    return bernoulli(p, y)
 
 
 @_loss
 def bce_logits(z: Node, y: Node) -> Node:
     """Average the cross-entropy of scores: bce(sigmoid(z), y), finite for every z."""
-    return bernoulli_logits(z, y)  # type: ignore[no-any-return]
+    return bernoulli_logits(z, y)
 
 
 @_loss
 def poisson(p: Node, y: Node) -> Node:
     """Average the Poisson loss of a predicted rate: mean(p - y ln p)."""
-    return poisson_rate(p, y)  # type: ignore[no-any-return]
+    return poisson_rate(p, y)
 
 
 def _classes(prediction: Node, target: Node) -> Node:
     """Return targets as one row of shares for each prediction: integer labels become one-hot."""
     if target.dtype.kind in "iu" and target.shape == prediction.shape[:-1]:
         _check_labels(target, prediction.shape[-1])
-        return one_hot(target, prediction.shape[-1], prediction.dtype)  # type: ignore[no-any-return]
+        return one_hot(target, prediction.shape[-1], prediction.dtype)
     if target.shape != prediction.shape:
         raise ShapeError(f"the prediction is {show(prediction.shape)}, the target {show(target.shape)}",
                          "give integer labels of shape (n,), or one-hot rows of the prediction's shape")

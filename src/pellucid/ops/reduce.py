@@ -10,7 +10,8 @@ import numpy as np
 from pellucid import dims
 from pellucid.dims import Dim
 from pellucid.errors import ShapeError
-from pellucid.graph import FUNCTIONS, OPS, Node
+from pellucid.graph import FUNCTIONS, Node
+from pellucid.op import OPS
 from pellucid.ops.arithmetic import multiply, sqrt, square, where
 from pellucid.ops.core import (
     Array,

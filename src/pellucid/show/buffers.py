@@ -15,7 +15,8 @@ import numpy as np
 
 from pellucid import dims, text
 from pellucid.dims import Shape
-from pellucid.graph import HELPERS, Node, expression, helpers_of, order
+from pellucid.graph import Node, order
+from pellucid.op import HELPERS, expression, helpers_of
 from pellucid.show.python import Program, constant_tree, holds_dim
 
 OPERATORS = {

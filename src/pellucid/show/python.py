@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from pellucid import dims, text
-from pellucid.graph import HELPERS, Node, expression, helpers_of, order
+from pellucid.graph import Node, order
+from pellucid.op import HELPERS, expression, helpers_of
 
 WIDTH = 96
 LONG = 58  # an expression longer than this is cut at its parts
@@ -256,7 +257,8 @@ def _commented(line: str, node: Node) -> list[str]:
 
 def _wrapped(line: str, indent: int) -> list[str]:
     """Break a long line after commas inside brackets."""
-    out, depth, start, last = [], 0, 0, -1
+    out: list[str] = []
+    depth, start, last = 0, 0, -1
     for k, c in enumerate(line):
         depth += (c in "([{") - (c in ")]}")
         if k - start > WIDTH - 8 - (indent if out else 0) and last > start:

@@ -13,7 +13,8 @@ from typing import Any, get_args
 import numpy as np
 
 from pellucid.errors import ArgumentError
-from pellucid.graph import FUNCTIONS, HELPERS, OPS, Kind, Node, Op, lift, symbolic
+from pellucid.graph import FUNCTIONS, Node, lift, symbolic
+from pellucid.op import HELPERS, OPS, Kind, Op
 from pellucid.show.python import Program, Section, source
 
 Function = Callable[..., Any]

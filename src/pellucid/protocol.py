@@ -15,7 +15,8 @@ import numpy as np
 
 from pellucid.dims import show
 from pellucid.errors import DtypeError, ShapeError
-from pellucid.graph import FUNCTIONS, OPS, Node, lift
+from pellucid.graph import FUNCTIONS, Node, lift
+from pellucid.op import OPS
 
 # NumPy asks for these of anything array-like; they compute nothing
 PLAIN: dict[str, Callable[..., Any]] = {

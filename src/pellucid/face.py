@@ -1,0 +1,49 @@
+"""The public face: every name that `import pellucid` offers."""
+
+from pellucid import data as data
+from pellucid.callbacks import Callback as Callback
+from pellucid.callbacks import LambdaCallback as LambdaCallback
+from pellucid.callbacks import Progress as Progress
+from pellucid.checkpoint import load as load
+from pellucid.derivatives import custom_gradient as custom_gradient
+from pellucid.derivatives import grad as grad
+from pellucid.derivatives import hessian as hessian
+from pellucid.derivatives import jacobian as jacobian
+from pellucid.derivatives import jvp as jvp
+from pellucid.derivatives import value_and_grad as value_and_grad
+from pellucid.derivatives import vjp as vjp
+from pellucid.errors import ArgumentError as ArgumentError
+from pellucid.errors import DataError as DataError
+from pellucid.errors import DtypeError as DtypeError
+from pellucid.errors import NotBuiltError as NotBuiltError
+from pellucid.errors import PellucidError as PellucidError
+from pellucid.errors import PellucidWarning as PellucidWarning
+from pellucid.errors import ShapeError as ShapeError
+from pellucid.errors import TraceError as TraceError
+from pellucid.errors import TrainingWarning as TrainingWarning
+from pellucid.gate import Gate as Gate
+from pellucid.graph import Node as Node
+from pellucid.graph import value as value
+from pellucid.history import History as History
+from pellucid.model import Sequential as Sequential
+from pellucid.nn.init import Constant as Constant
+from pellucid.nn.init import Glorot as Glorot
+from pellucid.nn.init import He as He
+from pellucid.nn.init import Initializer as Initializer
+from pellucid.nn.init import LeCun as LeCun
+from pellucid.nn.init import Normal as Normal
+from pellucid.nn.init import Orthogonal as Orthogonal
+from pellucid.nn.init import Xavier as Xavier
+from pellucid.nn.layer import Activation as Activation
+from pellucid.nn.layer import Dense as Dense
+from pellucid.nn.layer import Dropout as Dropout
+from pellucid.nn.layer import Flatten as Flatten
+from pellucid.nn.layer import Layer as Layer
+from pellucid.nn.layer import Parameter as Parameter
+from pellucid.nn.layer import Shared as Shared
+from pellucid.ops import *
+from pellucid.optim import SGD as SGD
+from pellucid.optim import Adam as Adam
+from pellucid.optim import Optimizer as Optimizer
+
+NAMES = sorted(name for name in globals() if not name.startswith("_"))
