@@ -32,6 +32,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # what an argument may be, its docstring says
 default_role = "code"  # `x` in a docstring
 
+highlight_language = "text"  # of formulas in docstrings; fences say their own
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]

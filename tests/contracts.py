@@ -84,7 +84,7 @@ ONE_NUMBER: dict[str, Callable[..., Any]] = {
     "elu": lambda x, alpha: x if x > 0 else alpha * math.expm1(x),
     "swish": lambda x: x * _sigmoid(x), "gelu": lambda x: x * _phi(x), "sinc": _sinc,
     "sinc_slope": _sinc_slope, "astype": lambda x, dtype: float(np.float32(x)),
-    "bernoulli": _bernoulli, "bernoulli_logits": lambda z, y: _bernoulli(_sigmoid(z), y),
+    "bernoulli": _bernoulli, "bernoulli_logits": lambda z, y: y * math.log1p(math.exp(-z)) + (1 - y) * math.log1p(math.exp(z)),
     "poisson_rate": lambda p, y: p - y * math.log(p),
 }  # fmt: skip
 
@@ -217,7 +217,7 @@ ARRAYS: dict[str, Callable[..., Any]] = SAME | {
 }  # fmt: skip
 
 
-def second_opinion(name: str, *arrays: Any, **settings: Any) -> Any:
+def second_opinion(name: str, /, *arrays: Any, **settings: Any) -> Any:
     """Return what an op should give, computed one number at a time."""
     if name in ONE_NUMBER:
         each = np.broadcast_arrays(*arrays)
@@ -402,7 +402,7 @@ FOLDED: dict[str, tuple[Node, Node]] = {  # by fold: a node that it changes, and
     "implicit broadcast": (X + pc.broadcast_to(C, (2, 3)), X + C),
     "one computation for all copies": (pc.exp(WIDE), pc.broadcast_to(pc.exp(C), (2, 3))),
     "view of a copied number": (WIDE.T, pc.broadcast_to(C, (3, 2))),
-    "reshape of a reshape": (X.reshape(6).reshape(3, 2), X.reshape(3, 2)),
+    "reshape of a reshape": (X.reshape(1, 6).reshape(3, 2), X.reshape(3, 2)),
     "shares sum to 1": (
         pc.sum(build(OPS["shares"], (X,)), 1), lift(np.ones(2))
     ),

@@ -15,6 +15,11 @@ class Callback:
     """The base of every callback: override what is wanted; `stop(reason)` ends the training.
 
     `model` is the model that trains; `logs` hold loss and metrics by name.
+
+    >>> class StopAt(Callback):
+    ...     def on_epoch_end(self, epoch, logs):
+    ...         if logs["loss"] < 0.1:
+    ...             self.stop("the loss is below 0.1")
     """
 
     model: Any = None
@@ -41,7 +46,13 @@ class Callback:
 
 
 class LambdaCallback(Callback):
-    """A callback from plain functions: LambdaCallback(on_epoch_end=lambda epoch, logs: …)."""
+    """A callback from plain functions, by the names of the hooks.
+
+    Raises: ArgumentError for a name that no hook has.
+
+    >>> losses = []
+    >>> keep = LambdaCallback(on_epoch_end=lambda epoch, logs: losses.append(logs["loss"]))
+    """
 
     def __init__(self, **hooks: Callable[..., Any]) -> None:
         from pellucid.errors import one_of

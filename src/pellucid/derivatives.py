@@ -89,7 +89,7 @@ def pulled(frame: Frame, g: Any) -> list[Node]:
     for node, seed in seeds.items():
         if node.shape != seed.shape:
             raise ShapeError(
-                f"the gradient {show(seed.shape)} must have the shape of the result, {show(node.shape)}"
+                f"the gradient is {show(seed.shape)}, the result {show(node.shape)}: give one shape"
             )
     bar = backward(seeds, frame.inputs)
     return [bar[w] if w in bar else ops.zeros_like(w) for w in frame.inputs]
@@ -219,7 +219,7 @@ def _leaf(x: Any) -> Node:
 
 
 def custom_gradient(rule: Function) -> Function:
-    """Give a function of nodes its own backward rule: `rule(g, y, *args)` returns one gradient each.
+    """Give a function its own backward rule: `rule(g, y, *args)` returns one gradient each.
 
     >>> @custom_gradient(lambda g, y, x: g * (x > -1) * (x < 1))   # a straight-through sign
     ... def hard(x):
@@ -255,6 +255,7 @@ def _ruled(g: Node, z: Node, y: Node, *xs: Node, rule: Function) -> list[Node | 
 
 
 ops.core.op(
-    "custom", "y, *xs, rule=None", numpy="y", formula="$y", kind="view", dtype="first", internal=True,
-    shape=lambda y, *_, rule: y, vjp=_ruled, says="a value with a backward rule of the reader's own",
+    "custom", "y, *xs, rule=None", numpy="y", formula="$y", kind="view", dtype="first",
+    shape=lambda y, *_, rule: y, vjp=_ruled, internal=True,
+    says="a value with a backward rule of the reader's own",
 )  # fmt: skip

@@ -10,6 +10,11 @@ class History(Mapping[str, list[float]]):
 
     `epochs` is how many whole epochs ran, `seconds` how long they took, `backend` what computed
     them, and `stopped` why training ended early ("" where it did not).
+
+    >>> history = History()
+    >>> history.append({"loss": 0.7, "accuracy": 0.5})
+    >>> history["loss"], history.epochs
+    ([0.7], 1)
     """
 
     def __init__(self, backend: str = "numpy") -> None:
@@ -18,6 +23,7 @@ class History(Mapping[str, list[float]]):
 
     @property
     def epochs(self) -> int:
+        """How many whole epochs ran."""
         return len(next(iter(self._values.values()), []))
 
     def append(self, logs: Mapping[str, float]) -> None:

@@ -136,9 +136,7 @@ def targets(y: Any, loss: Loss, output: Shape, dtype: Any, name: str = "y") -> A
         array = _one_hot(array, loss, output)
     array = _shaped(array, output)
     _in_range(array, loss)
-    converted: Array = np.ascontiguousarray(array, dtype)
-    _overflow(array, converted, name)
-    return converted
+    return numbers(array, name, dtype)
 
 
 def _shaped(array: Array, output: Shape) -> Array:

@@ -26,7 +26,7 @@ class Loss:
     aliases: tuple[str, ...] = field(default=())
 
     def __call__(self, prediction: Node, target: Node, reduction: str = "mean") -> Node:
-        """Return the loss of a batch."""
+        """Return the loss of a batch: a single number, or one for each element if reduction="none"."""
         if reduction == "mean" and self.name == "custom":
             result: Node = self.function(prediction, target)
             return result
@@ -59,7 +59,11 @@ NAMES = {name: loss for loss in LOSSES for name in (loss.name, *loss.aliases)}
 
 
 def loss(chosen: str | Function | Loss) -> Loss:
-    """Return a loss by name or alias; a function of (prediction, target) becomes one."""
+    """Return a loss by name or alias; a function of (prediction, target) becomes one.
+
+    >>> loss("binary_crossentropy").name
+    'bce'
+    """
     if isinstance(chosen, Loss):
         return chosen
     if callable(chosen):

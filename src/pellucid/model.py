@@ -147,10 +147,13 @@ class Sequential:
         if isinstance(first, Dense) and first.inputs is not None:
             self._build((first.inputs,))
 
-    def _build(self, shape: tuple[int, ...]) -> None:
+    def _network(self, shape: tuple[int, ...]) -> Network:
         if not self.layers:
             raise NotBuiltError("the model has no layers", "model.add(pc.Dense(1))")
-        net = network(self.layers, shape)
+        return network(self.layers, shape)
+
+    def _build(self, shape: tuple[int, ...]) -> None:
+        net = self._network(shape)
         flat = initial(net, self.seed).astype(self.dtype)
         self._net = net
         state = {name: np.zeros_like(flat) for name in self.optimizer.state}
@@ -255,7 +258,7 @@ class Sequential:
         check_outputs(self.layers, loss)
         array = intake.features(X, self.dtype, known.input_shape if known else None, f"{of}X")
         intake.same_length(array, y, of)
-        net = known or network(self.layers, array.shape[1:])
+        net = known or self._network(array.shape[1:])
         target = intake.targets(y, loss, net.output_shape, self.dtype, f"{of}y")
         weights = intake.sample_weights(weight, classes, target, loss, self.dtype)
         if known is None:

@@ -15,10 +15,20 @@ State = Mapping[str, Node]
 
 
 class Optimizer:
-    """The base of every optimizer.
+    """The base of every optimizer: its update, as a formula.
 
-    `state` names the arrays it keeps, one value for each parameter; `update` gives the new
-    parameters and the new state from the gradient `g`, at step `t` = 1, 2, ….
+        p, state ← update(p, g, state, t, learning_rate)
+
+    `state` names the arrays it keeps, one value for each parameter, which start at 0; `update`
+    gives the new parameters and the new state from the gradient `g`, at step `t` = 1, 2, ….
+    All parameters come as one flat array.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Sign(Optimizer):
+    ...     learning_rate: float = 0.001
+    ...     def update(self, p, g, state, t, learning_rate):
+    ...         return p - learning_rate * ops.sign(g), {}
     """
 
     learning_rate: float
@@ -63,7 +73,9 @@ class SGD(Optimizer):
         v ← momentum · v + (1 - dampening) · g,     p ← p - learning_rate · v
         nesterov:                                   p ← p - learning_rate · (g + momentum · v)
 
-    The first step has v = g, undampened, as in PyTorch. Source: Sutskever et al. 2013.
+    Args: `learning_rate`, above 0; `momentum`, 0 ≤ momentum < 1; `dampening`, 0 to 1; `nesterov`,
+    which needs momentum and no dampening. The first step has v = g, undampened, as in PyTorch.
+    Raises: ArgumentError for anything else. Source: Sutskever et al. 2013.
 
     >>> SGD(0.1, momentum=0.9)
     SGD(learning_rate=0.1, momentum=0.9, dampening=0.0, nesterov=False)
@@ -109,7 +121,8 @@ class Adam(Optimizer):
         m ← β1 m + (1 - β1) g,     v ← β2 v + (1 - β2) g²
         p ← p - learning_rate · m/(1 - β1ᵗ) / (√(v/(1 - β2ᵗ)) + eps)
 
-    Source: Kingma & Ba 2015, algorithm 1.
+    Args: `learning_rate` and `eps`, above 0; `beta1` and `beta2`, from 0 up to, but not, 1.
+    Raises: ArgumentError for anything else. Source: Kingma & Ba 2015, algorithm 1.
 
     >>> Adam(0.01)
     Adam(learning_rate=0.01, beta1=0.9, beta2=0.999, eps=1e-08)

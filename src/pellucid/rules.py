@@ -97,7 +97,8 @@ SLOPES = [
 VALUES = [
     Rule("cross-entropy of a score",
          lambda z, y: (bernoulli_logits(z, y), ops.softplus(z) - y * z),
-         why="-y ln σ(z) - (1 - y) ln σ(-z), and ln σ(z) = z - softplus(z), ln σ(-z) = -softplus(z)",
+         why="-y ln σ(z) - (1 - y) ln σ(-z), where ln σ(z) = z - softplus(z), "
+             "ln σ(-z) = -softplus(z)",
          error="absolute error 1 ulp of z, where the loss is near 0", domain=((-5, 5), (0, 1))),
     Rule("cross-entropy of scores",
          lambda z, y: (categorical_logits(z, y),

@@ -148,7 +148,8 @@ class Blueprint:
     def _with_gradients(self, graph: Graph) -> Graph:
         """Add d_W1, …; say so where a parameter does not reach the loss."""
         if not self.net.slots:
-            raise ArgumentError("the model has no parameters to train", "add a layer that has some: pc.Dense(1)")
+            hint = "add a layer that has some: pc.Dense(1)"
+            raise ArgumentError("the model has no parameters to train", hint)
         wrt = [graph.outputs[s.name] for s in self.net.slots]
         slopes = differentiated(graph, "loss", wrt)
         for s in self.net.slots:

@@ -27,27 +27,40 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One array that a layer learns: its shape and how it starts."""
+    """One array that a layer learns: its `shape`, and `init`, how it starts (zeros by default).
+
+    >>> Parameter((2, 8), He()).shape
+    (2, 8)
+    """
 
     shape: tuple[int, ...]
     init: Initializer = Constant(0.0)
 
 
 class Layer:
-    """The base of every layer; a layer without parameters needs only `__call__`."""
+    """The base of every layer; a layer without parameters needs only `__call__`.
+
+    A layer is a frozen value: it holds settings, and the model holds its arrays.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Doubled(Layer):
+    ...     def __call__(self, x, p):
+    ...         return 2 * x
+    """
 
     letter: ClassVar[str] = "a"  # its output is printed as a1, a2, …
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        """Return the parameters for inputs of this shape (without the batch axis)."""
+        """Return the parameters by name for inputs of this shape, which has no batch axis."""
         return {}
 
     def __call__(self, x: Node, p: Params) -> Node:
-        """Return the output for a batch x, (n, …)."""
+        """Return the output for a batch x, (n, …); `p` holds the parameters by name, as nodes."""
         raise NotImplementedError(f"{type(self).__name__} has no formula: define __call__(self, x, p)")
 
     def train(self, x: Node, p: Params, draw: Draw) -> Node:
-        """Return the output while training."""
+        """Return the output while training; `draw(shape, keep)` is a mask of 0 and 1."""
         return self(x, p)
 
     def penalty(self, p: Params) -> Node | None:
@@ -192,7 +205,16 @@ class Dense(Layer):
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """Apply an activation by name, or any function of nodes:  a = act(x), (n, …) -> (n, …)."""
+    """Apply an activation by name, or any function of nodes, as a layer of its own.
+
+        a = act(x)          (n, …) -> (n, …)
+
+    Args: `function`, a name such as "relu", or a function of one node. Raises: ArgumentError for
+    an unknown name.
+
+    >>> Activation("tanh")
+    Activation(function='tanh')
+    """
 
     function: str | Function
 
@@ -211,7 +233,11 @@ class Dropout(Layer):
 
         train: a = x · mask / (1 - rate),   predict: a = x        (Srivastava et al. 2014)
 
-    Args: `rate`, the share that is dropped, 0 ≤ rate < 1.
+    Args: `rate`, the share that is dropped, 0 ≤ rate < 1; the masks follow from the model's seed
+    and the step. Shapes: (n, …) -> (n, …). Raises: ArgumentError for any other rate.
+
+    >>> Dropout(0.2)
+    Dropout(rate=0.2)
     """
 
     rate: float = 0.5
@@ -231,7 +257,13 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """Put all values of a sample in one row:  (n, a, b, …) -> (n, a·b·…)."""
+    """Put all values of a sample in one row.
+
+        (n, a, b, …) -> (n, a·b·…)
+
+    >>> Flatten()
+    Flatten()
+    """
 
     letter: ClassVar[str] = "flat"
 
@@ -242,7 +274,13 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class Shared(Layer):
-    """Use one layer's parameters in several places: every `Shared` of one name has the same ones."""
+    """Use one layer's parameters in several places: every `Shared` of one name has the same ones.
+
+    Args: `layer`; `name`, which says what is shared. Their gradients add up.
+
+    >>> twice = Shared(Dense(4, "tanh"), "block")
+    >>> layers = [Dense(4, "tanh"), twice, twice, Dense(1)]  # W1, b1, W2, b2, W4, b4
+    """
 
     layer: Layer
     name: str

@@ -136,18 +136,21 @@ floor = op("floor", "x", numpy="np.floor(x)", formula=r"\lfloor $x \rfloor", vjp
     says="rounds down; flat, so its slope is 0", torch="torch.floor(x)", onnx="Floor")
 ceil = op("ceil", "x", numpy="np.ceil(x)", formula=r"\lceil $x \rceil", vjp=(None,),
     says="rounds up; flat, so its slope is 0", torch="torch.ceil(x)", onnx="Ceil")
-rint = op("rint", "x", numpy="np.rint(x)", formula=r"\operatorname{round}($x)", dtype="inexact", vjp=(None,),
+rint = op("rint", "x", numpy="np.rint(x)", formula=r"\operatorname{round}($x)", dtype="inexact",
+    vjp=(None,),
     says="rounds to the nearest integer, ties to even; flat, so its slope is 0",
     torch="torch.round(x)", onnx="Round")
 trunc = op("trunc", "x", numpy="np.trunc(x)", formula=r"\operatorname{trunc}($x)", vjp=(None,),
     says="rounds towards zero; flat, so its slope is 0", torch="torch.trunc(x)", also="fix")
-floor_divide = op("floor_divide", "x, y", numpy="x // y", vjp=(None, None), domain=((-2, 2), (0.5, 2)),
+floor_divide = op("floor_divide", "x, y", numpy="x // y", vjp=(None, None),
+    domain=((-2, 2), (0.5, 2)),
     formula=r"\left\lfloor \frac{$x}{$y} \right\rfloor", says="divides and rounds down",
     torch="torch.floor_divide(x, y)")
 mod = op("mod", "x, y", numpy="x % y", formula=r"$x \bmod $y", level=2, domain=((-2, 2), (0.5, 2)),
     vjp=(lambda g, z, x, y: g,
          lambda g, z, x, y: -g * floor_divide(x, y)),
-    says="what is left after dividing and rounding down", torch="torch.remainder(x, y)", also="remainder")
+    says="what is left after dividing and rounding down", torch="torch.remainder(x, y)",
+    also="remainder")
 
 
 def _comparison(name: str, sign: str, latex: str, says: str, onnx: str) -> Any:
@@ -156,9 +159,11 @@ def _comparison(name: str, sign: str, latex: str, says: str, onnx: str) -> Any:
 
 
 greater = _comparison("greater", ">", ">", "whether the first is larger", "Greater")
-greater_equal = _comparison("greater_equal", ">=", r"\ge", "whether the first is at least the second", "GreaterOrEqual")
+greater_equal = _comparison("greater_equal", ">=", r"\ge",
+    "whether the first is at least the second", "GreaterOrEqual")
 less = _comparison("less", "<", "<", "whether the first is smaller", "Less")
-less_equal = _comparison("less_equal", "<=", r"\le", "whether the first is at most the second", "LessOrEqual")
+less_equal = _comparison("less_equal", "<=", r"\le", "whether the first is at most the second",
+    "LessOrEqual")
 equal = _comparison("equal", "==", "=", "whether both are the same number", "Equal")
 not_equal = _comparison("not_equal", "!=", r"\ne", "whether the two differ", "")
 
@@ -166,7 +171,8 @@ not_equal = _comparison("not_equal", "!=", r"\ne", "whether the two differ", "")
 def _logic(name: str, args: str, latex: str, says: str, onnx: str) -> Any:
     text = f"np.{name}({args})"
     return op(name, args, numpy=text, formula=latex, level=0, dtype="boolean",
-        vjp=(None,) * (args.count(",") + 1), says=says, torch=text.replace("np.", "torch."), onnx=onnx)
+        vjp=(None,) * (args.count(",") + 1), says=says, torch=text.replace("np.", "torch."),
+        onnx=onnx)
 
 
 logical_and = _logic("logical_and", "x, y", r"$x \wedge $y", "whether both hold", "And")
@@ -180,7 +186,8 @@ isfinite = _logic("isfinite", "x", r"|$x| < \infty", "whether it is a finite num
 
 def _condition(x: Node) -> Node:
     if x.dtype is not None and x.dtype != bool:
-        raise DtypeError(f"& | ^ ~ join conditions, but {x!r} holds numbers", "compare first: (x > 0) & (y > 0)")
+        raise DtypeError(f"& | ^ ~ join conditions, but {x!r} holds numbers",
+        "compare first: (x > 0) & (y > 0)")
     return x
 
 

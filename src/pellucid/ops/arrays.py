@@ -210,7 +210,7 @@ def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 @public
 def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
-    """Put a margin around: a constant, or values of x as `np.pad` picks them (edge, reflect, wrap)."""
+    """Put a margin around: a constant, or values of x as `np.pad` picks them (edge, wrap, …)."""
     if isinstance(pad_width, dict):
         chosen = {a % x.ndim: w for a, w in pad_width.items()}
         pad_width = [np.broadcast_to(chosen.get(k, 0), 2) for k in range(x.ndim)]
@@ -223,7 +223,8 @@ def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any =
             margins = _margin(x, axis, before, left), _margin(x, axis, after, right)
             x = concatenate([*margins[0], x, *margins[1]], axis)
         elif mode in ("edge", "reflect", "symmetric", "wrap"):
-            x = take(x, np.pad(np.arange(size), (before, after), mode), axis)  # type: ignore[call-overload]
+            x = take(x, np.pad(np.arange(size), (before, after), mode),
+                axis)  # type: ignore[call-overload]
         else:
             raise ArgumentError(f"pad mode {mode!r}", "constant, edge, reflect, symmetric or wrap")
     return x

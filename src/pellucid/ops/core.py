@@ -198,7 +198,7 @@ def helper(text: str) -> None:
 
 
 def _caller(entry: Op) -> Function:
-    """Return a function of nodes or arrays, with the entry's own signature, that builds its node."""
+    """Return a function of nodes or arrays, with the entry's signature, that builds its node."""
     keys = list(entry.settings)
     heads = [o for o in entry.operands if o[0] != "*"]
     rest = [o for o in entry.operands if o[0] == "*"]

@@ -20,7 +20,8 @@ exp = op("exp", "x", numpy="np.exp(x)", formula="e^{$x}", level=3, dtype="inexac
     vjp=(lambda g, y, x: g * y,),
     says="e to the power of x", torch="torch.exp(x)", onnx="Exp")
 
-expm1 = op("expm1", "x", numpy="np.expm1(x)", formula="e^{$x} - 1", level=1, dtype="inexact", steep=True,
+expm1 = op("expm1", "x", numpy="np.expm1(x)", formula="e^{$x} - 1", level=1, dtype="inexact",
+    steep=True,
     vjp=(lambda g, y, x: g * exp(x),),
     says="e to the power of x, minus 1, exact near 0", torch="torch.expm1(x)")
 
@@ -28,7 +29,8 @@ exp2 = op("exp2", "x", numpy="np.exp2(x)", formula="2^{$x}", level=3, dtype="ine
     vjp=(lambda g, y, x: g * (math.log(2) * y),),
     says="2 to the power of x", torch="torch.exp2(x)")
 
-log = op("log", "x", numpy="np.log(x)", formula=r"\ln($x)", dtype="inexact", steep=True, domain=((0.1, 3),),
+log = op("log", "x", numpy="np.log(x)", formula=r"\ln($x)", dtype="inexact", steep=True,
+    domain=((0.1, 3),),
     vjp=(lambda g, y, x: g / x,),
     says="the power to which e gives x", torch="torch.log(x)", onnx="Log")
 
@@ -37,11 +39,13 @@ log1p = op("log1p", "x", numpy="np.log1p(x)", formula=r"\ln(1 + $x)", dtype="ine
     vjp=(lambda g, y, x: g / (1 + x),),
     says="the logarithm of 1 + x, exact near 0", torch="torch.log1p(x)")
 
-log2 = op("log2", "x", numpy="np.log2(x)", formula=r"\log_2($x)", dtype="inexact", steep=True, domain=((0.1, 3),),
+log2 = op("log2", "x", numpy="np.log2(x)", formula=r"\log_2($x)", dtype="inexact", steep=True,
+    domain=((0.1, 3),),
     vjp=(lambda g, y, x: g * (1 / math.log(2)) / x,),
     says="the power to which 2 gives x", torch="torch.log2(x)")
 
-log10 = op("log10", "x", numpy="np.log10(x)", formula=r"\log_{10}($x)", dtype="inexact", steep=True, domain=((0.1, 3),),
+log10 = op("log10", "x", numpy="np.log10(x)", formula=r"\log_{10}($x)", dtype="inexact", steep=True,
+    domain=((0.1, 3),),
     vjp=(lambda g, y, x: g * (1 / math.log(10)) / x,),
     says="the power to which 10 gives x", torch="torch.log10(x)")
 
@@ -55,15 +59,18 @@ cos = op("cos", "x", numpy="np.cos(x)", formula=r"\cos($x)", dtype="inexact",
     vjp=(lambda g, y, x: -(g * sin(x)),),
     says="the width of the point at angle x, in radians", torch="torch.cos(x)", onnx="Cos")
 
-tan = op("tan", "x", numpy="np.tan(x)", formula=r"\tan($x)", dtype="inexact", steep=True, domain=((-1.2, 1.2),),
+tan = op("tan", "x", numpy="np.tan(x)", formula=r"\tan($x)", dtype="inexact", steep=True,
+    domain=((-1.2, 1.2),),
     vjp=(lambda g, y, x: g * (1 + square(y)),),
     says="the slope of the line at angle x, in radians", torch="torch.tan(x)", onnx="Tan")
 
-arcsin = op("arcsin", "x", numpy="np.arcsin(x)", formula=r"\arcsin($x)", dtype="inexact", steep=True, domain=((-0.9, 0.9),),
+arcsin = op("arcsin", "x", numpy="np.arcsin(x)", formula=r"\arcsin($x)", dtype="inexact",
+    steep=True, domain=((-0.9, 0.9),),
     vjp=(lambda g, y, x: g / sqrt((1 - x) * (1 + x)),),
     says="the angle whose sine is x", torch="torch.asin(x)", onnx="Asin", also="asin")
 
-arccos = op("arccos", "x", numpy="np.arccos(x)", formula=r"\arccos($x)", dtype="inexact", steep=True, domain=((-0.9, 0.9),),
+arccos = op("arccos", "x", numpy="np.arccos(x)", formula=r"\arccos($x)", dtype="inexact",
+    steep=True, domain=((-0.9, 0.9),),
     vjp=(lambda g, y, x: -(g / sqrt((1 - x) * (1 + x))),),
     says="the angle whose cosine is x", torch="torch.acos(x)", onnx="Acos", also="acos")
 
@@ -83,30 +90,37 @@ tanh = op("tanh", "x", numpy="np.tanh(x)", formula=r"\tanh($x)", dtype="inexact"
     vjp=(lambda g, y, x: g * tanh_slope(x),),
     says="squeezes each value into (-1, 1)", torch="torch.tanh(x)", onnx="Tanh")
 
-tanh_slope = op("tanh_slope", "x", numpy="(1 / np.cosh(x)) ** 2", formula=r"\frac{1}{\cosh^2 $x}", dtype="inexact",
+tanh_slope = op("tanh_slope", "x", numpy="(1 / np.cosh(x)) ** 2", formula=r"\frac{1}{\cosh^2 $x}",
+    dtype="inexact",
     vjp=(lambda g, y, x: -(g * (2 * y * tanh(x))),), internal=True,
     same_as=lambda x: square(1 / cosh(x)),
     says="the slope of tanh, as 1/cosh²: 1 - tanh² cancels where tanh is near 1",
     torch="(1 / torch.cosh(x)) ** 2")
 
-arcsinh = op("arcsinh", "x", numpy="np.arcsinh(x)", formula=r"\operatorname{arsinh}($x)", dtype="inexact",
+arcsinh = op("arcsinh", "x", numpy="np.arcsinh(x)", formula=r"\operatorname{arsinh}($x)",
+    dtype="inexact",
     vjp=(lambda g, y, x: g / hypot(1, x),),
     says="the number whose sinh is x", torch="torch.asinh(x)", onnx="Asinh", also="asinh")
 
-arccosh = op("arccosh", "x", numpy="np.arccosh(x)", formula=r"\operatorname{arcosh}($x)", dtype="inexact", steep=True, domain=((1.2, 3),),
+arccosh = op("arccosh", "x", numpy="np.arccosh(x)", formula=r"\operatorname{arcosh}($x)",
+    dtype="inexact", steep=True, domain=((1.2, 3),),
     vjp=(lambda g, y, x: g / (sqrt(x - 1) * sqrt(x + 1)),),
-    says="the number of at least 0 whose cosh is x", torch="torch.acosh(x)", onnx="Acosh", also="acosh")
+    says="the number of at least 0 whose cosh is x", torch="torch.acosh(x)", onnx="Acosh",
+    also="acosh")
 
-arctanh = op("arctanh", "x", numpy="np.arctanh(x)", formula=r"\operatorname{artanh}($x)", dtype="inexact", steep=True, domain=((-0.9, 0.9),),
+arctanh = op("arctanh", "x", numpy="np.arctanh(x)", formula=r"\operatorname{artanh}($x)",
+    dtype="inexact", steep=True, domain=((-0.9, 0.9),),
     vjp=(lambda g, y, x: g / ((1 - x) * (1 + x)),),
     says="the number whose tanh is x", torch="torch.atanh(x)", onnx="Atanh", also="atanh")
 
 # -- functions of two numbers ------------------------------------------------------------------
 
-hypot = op("hypot", "x, y", numpy="np.hypot(x, y)", formula=r"\sqrt{{$x}^2 + {$y}^2}", dtype="inexact", commutes=True,
+hypot = op("hypot", "x, y", numpy="np.hypot(x, y)", formula=r"\sqrt{{$x}^2 + {$y}^2}",
+    dtype="inexact", commutes=True,
     vjp=(lambda g, z, x, y: g * _cosine(x, z),
          lambda g, z, x, y: g * _cosine(y, z)),
-    says="the length of the vector (x, y), without overflow", torch="torch.hypot(x, y)", domain=((0.5, 2),),
+    says="the length of the vector (x, y), without overflow", torch="torch.hypot(x, y)",
+    domain=((0.5, 2),),
     note="At the corner (0, 0) both slopes are 0, as that of |x| is.")
 
 
@@ -115,12 +129,15 @@ def _cosine(x: Node, length: Node) -> Node:
     return where(length == 0, 0, where(isinf(x), sign(x), x / length))
 
 
-arctan2 = op("arctan2", "y, x", numpy="np.arctan2(y, x)", formula=r"\operatorname{atan2}($y, $x)", dtype="inexact",
+arctan2 = op("arctan2", "y, x", numpy="np.arctan2(y, x)", formula=r"\operatorname{atan2}($y, $x)",
+    dtype="inexact",
     vjp=(lambda g, z, y, x: g * (_cosine(x, hypot(x, y)) / hypot(x, y)),
          lambda g, z, y, x: -(g * (_cosine(y, hypot(x, y)) / hypot(x, y)))),
-    says="the angle of the point (x, y)", torch="torch.atan2(y, x)", domain=((0.5, 2), (-2, 2)), also="atan2")
+    says="the angle of the point (x, y)", torch="torch.atan2(y, x)", domain=((0.5, 2), (-2, 2)),
+    also="atan2")
 
-logaddexp = op("logaddexp", "x, y", numpy="np.logaddexp(x, y)", formula=r"\ln(e^{$x} + e^{$y})", dtype="inexact", commutes=True,
+logaddexp = op("logaddexp", "x, y", numpy="np.logaddexp(x, y)", formula=r"\ln(e^{$x} + e^{$y})",
+    dtype="inexact", commutes=True,
     vjp=(lambda g, z, x, y: g * sigmoid(where(x == y, 0, x - y)),  # equal infinities share
          lambda g, z, x, y: g * sigmoid(where(x == y, 0, y - x))),
     says="the logarithm of exp(x) + exp(y), without overflow", torch="torch.logaddexp(x, y)")
@@ -137,7 +154,7 @@ helper('''def horner(coefficients, x):
 ''')
 
 helper('''def erf_series(x):
-    """erf for |x| <= 1/2: 2/sqrt(pi) sum (-1)^n x^(2n+1) / (n! (2n+1)) (Abramowitz & Stegun 7.1.5)."""
+    """erf for |x| <= 1/2: 2/sqrt(pi) sum (-1)^n x^(2n+1) / (n! (2n+1)), A. & Stegun 7.1.5."""
     sign_over_factorial, terms = 1.0, [1.0]
     for n in range(1, 13):
         sign_over_factorial /= -n
@@ -162,7 +179,7 @@ helper('''def scaled_erfc(y):
 ''')
 
 helper('''def exp_minus_square(x, c):
-    """exp(-c x^2): rounding x^2 costs digits, so x = h + rest, with h so short that h*h is exact."""
+    """exp(-c x^2): rounding x^2 costs digits, so x = h + rest, h so short that h*h is exact."""
     x = np.minimum(np.abs(x), 40.0)
     h = np.trunc(x * 256) / 256
     return np.exp(-c * h * h) * np.exp(-c * (x - h) * (x + h))
@@ -224,16 +241,19 @@ sigmoid = op("sigmoid", "x", formula=r"\sigma($x)", dtype="inexact",
     says="squeezes each value into (0, 1), to be read as a probability",
     torch="torch.sigmoid(x)", onnx="Sigmoid")
 
-softplus = op("softplus", "x", numpy="np.logaddexp(0, x)", formula=r"\ln(1 + e^{$x})", dtype="inexact",
+softplus = op("softplus", "x", numpy="np.logaddexp(0, x)", formula=r"\ln(1 + e^{$x})",
+    dtype="inexact",
     vjp=(lambda g, y, x: g * sigmoid(x),),
     same_as=lambda x: log(1 + exp(x)),
     says="a smooth ReLU: 0 far left, x far right",
     torch="torch.nn.functional.softplus(x, threshold=1e9)", onnx="Softplus")
 
-log_sigmoid = op("log_sigmoid", "x", numpy="-np.logaddexp(0, -x)", formula=r"\ln \sigma($x)", dtype="inexact",
+log_sigmoid = op("log_sigmoid", "x", numpy="-np.logaddexp(0, -x)", formula=r"\ln \sigma($x)",
+    dtype="inexact",
     vjp=(lambda g, y, x: g * sigmoid(-x),),
     same_as=lambda x: log(sigmoid(x)),
-    says="the logarithm of the sigmoid, exact for every x", torch="torch.nn.functional.logsigmoid(x)")
+    says="the logarithm of the sigmoid, exact for every x",
+    torch="torch.nn.functional.logsigmoid(x)")
 
 relu = op("relu", "x", numpy="np.maximum(x, 0)", formula=r"\max(0, $x)",
     vjp=(lambda g, y, x: where(x <= 0, 0, g),), hides=(lambda x: x <= 0,),
@@ -306,7 +326,8 @@ sinc = op("sinc", "x", formula=r"\frac{\sin \pi $x}{\pi $x}", dtype="quotient",
     vjp=(lambda g, y, x: g * sinc_slope(x),),
     says="the wave sin(πx) / (πx), 1 at 0", torch="torch.sinc(x)")
 
-sinc_slope = op("sinc_slope", "x", formula=r"\operatorname{sinc}'($x)", dtype="inexact", internal=True,
+sinc_slope = op("sinc_slope", "x", formula=r"\operatorname{sinc}'($x)", dtype="inexact",
+    internal=True,
     numpy='''def sinc_slope(x):
     """(cos(pi x) - sinc(x)) / x, near 0 by its power series."""
     terms = [1.0]

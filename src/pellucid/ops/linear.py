@@ -45,10 +45,12 @@ def _right(g: Node, z: Node, x: Node, y: Node) -> Node:
     """d(xy)/dy: xᵀ g, with a vector standing for a column."""
     if x.ndim == 1:
         return (expand_dims(x, -1) * expand_dims(g, -2)) if y.ndim > 1 else g * x
-    return matmul(matrix_transpose(x), g) if y.ndim > 1 else sum(x * expand_dims(g, -1), tuple(range(x.ndim - 1)))
+    return matmul(matrix_transpose(x), g) if y.ndim > 1 else sum(x * expand_dims(g, -1),
+    tuple(range(x.ndim - 1)))
 
 
-matmul = op("matmul", "x, y", numpy="x @ y", formula=r"$x \, $y", level=2, kind="contract", shape=_product_shape,
+matmul = op("matmul", "x, y", numpy="x @ y", formula=r"$x \, $y", level=2, kind="contract",
+    shape=_product_shape,
     vjp=(_left, _right),
     says="every row of the first times every column of the second", torch="x @ y", onnx="MatMul",
     examples=tuple({"shapes": s} for s in (
@@ -62,13 +64,15 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _spelled(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
-    """Return the letters of every operand and of the result, the ellipsis and the arrow spelled out."""
+    """Return the letters of every operand and of the result, ellipsis and arrow spelled out."""
     text = subscripts.replace(" ", "")
     left, arrow, right = text.partition("->")
     inputs = left.split(",")
     if len(inputs) != len(ndims):
-        raise ArgumentError(f"einsum {subscripts!r} speaks of {len(inputs)} operands, {len(ndims)} came")
-    widest = max((n - len(s.replace("...", "")) for s, n in zip(inputs, ndims, strict=True) if "..." in s), default=0)
+        raise ArgumentError(
+            f"einsum {subscripts!r} speaks of {len(inputs)} operands, {len(ndims)} came")
+    widest = max((n - len(s.replace("...", "")) for s,
+        n in zip(inputs, ndims, strict=True) if "..." in s), default=0)
     free = [c for c in LETTERS if c not in text][:widest]
     spelled = [_without_dots(s, n, free, subscripts) for s, n in zip(inputs, ndims, strict=True)]
     if not arrow:
@@ -100,7 +104,8 @@ def _einsum_shape(*shapes: Shape, subscripts: str) -> Shape:
     sizes = _letter_sizes(inputs.split(","), shapes)
     missing = [c for c in result if c not in sizes]
     if missing or len(set(result)) < len(result):
-        raise ArgumentError(f"einsum {subscripts!r}: the result's axes must be different ones of the operands")
+        raise ArgumentError(
+            f"einsum {subscripts!r}: the result's axes must be different ones of the operands")
     return tuple(sizes[c] for c in result)
 
 
@@ -111,7 +116,8 @@ def _einsum_slopes(g: Node, y: Node, *xs: Node, subscripts: str) -> list[Node]:
     return [_einsum_slope(g, result, k, inputs, xs, sizes) for k in range(len(xs))]
 
 
-def _einsum_slope(g: Node, result: str, k: int, inputs: list[str], xs: Sequence[Node], sizes: dict[str, Size]) -> Node:
+def _einsum_slope(g: Node, result: str, k: int, inputs: list[str], xs: Sequence[Node],
+sizes: dict[str, Size]) -> Node:
     """Return the sum over all that operand `k` does not have; what only it has is copied."""
     wanted = "".join(dict.fromkeys(inputs[k]))  # a repeated letter is a diagonal: once, then below
     others = [(s, x) for j, (s, x) in enumerate(zip(inputs, xs, strict=True)) if j != k]
@@ -139,7 +145,8 @@ def _on_diagonal(part: Node, wanted: str, letters: str, sizes: dict[str, Size]) 
     target = ""
     for c in letters:
         if c in target:
-            fresh = next(x for x in LETTERS if x not in target and x not in letters and x not in names)
+            taken = {*target, *letters, *names}
+            fresh = next(x for x in LETTERS if x not in taken)
             factors.append((c + fresh, np.eye(_number(sizes[c]), dtype=part.dtype)))
             names.append(fresh)
             c = fresh
@@ -150,13 +157,16 @@ def _on_diagonal(part: Node, wanted: str, letters: str, sizes: dict[str, Size]) 
     return _einsum(part, *(eye for _, eye in factors), subscripts=text)
 
 
-_einsum = op("einstein_sum", "*xs, subscripts=''", numpy="np.einsum(subscripts, *xs)", formula=r"\operatorname{einsum}($xs)",
+_einsum = op("einstein_sum", "*xs, subscripts=''", numpy="np.einsum(subscripts, *xs)",
+    formula=r"\operatorname{einsum}($xs)",
     kind="contract", shape=_einsum_shape, vjp=_einsum_slopes, internal=True,
-    says="multiplies along axes of the same letter and sums over letters that the result leaves out",
+    says="multiplies along equal letters and sums over letters that the result leaves out",
     torch="torch.einsum(subscripts, *xs)", onnx="Einsum",
     examples=tuple({"subscripts": s, "shapes": n} for s, n in {
-        "ij,jk->ik": [(2, 3), (3, 4)], "ii->i": [(3, 3)], "ii->": [(3, 3)], "ij->j": [(2, 3)], "i,j->ij": [(2,), (3,)],
-        "bij,bjk->bik": [(2, 2, 3), (2, 3, 2)], "i,i,i->": [(3,), (3,), (3,)], "iij->j": [(2, 2, 3)]}.items()))
+        "ij,jk->ik": [(2, 3), (3, 4)], "ii->i": [(3, 3)], "ii->": [(3, 3)], "ij->j": [(2, 3)],
+        "i,j->ij": [(2,), (3,)],
+        "bij,bjk->bik": [(2, 2, 3), (2, 3, 2)], "i,i,i->": [(3,), (3,), (3,)],
+        "iij->j": [(2, 2, 3)]}.items()))
 
 
 @public
@@ -171,7 +181,7 @@ def einsum(subscripts: str, *xs: Array) -> Any:
 
 @public
 def dot(x: Array, y: Array) -> Any:
-    """Multiply as `np.dot` does: numbers scale, else the last axis of x meets the last but one of y."""
+    """Multiply as `np.dot` does: numbers scale, else x's last axis meets y's last but one."""
     if not x.ndim or not y.ndim:
         return multiply(x, y)
     if x.ndim <= 2 and y.ndim <= 2:
@@ -225,7 +235,8 @@ def kron(x: Array, y: Array) -> Any:
 def diagonal(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """Return the entries whose two indices differ by `offset`, along a new last axis."""
     x = moveaxis(x, (axis1, axis2), (-2, -1))
-    rows = np.arange(max(0, -offset), max(0, -offset, min(_number(x.shape[-2]), _number(x.shape[-1]) - offset)))
+    rows = np.arange(max(0, -offset),
+        max(0, -offset, min(_number(x.shape[-2]), _number(x.shape[-1]) - offset)))
     return getitem(x, (..., rows, rows + offset))
 
 
@@ -243,7 +254,8 @@ def diag(x: Array, k: int = 0) -> Any:
     size = _number(x.shape[0]) + abs(k)
     column = np.arange(size)[None, :] - max(k, 0)  # column j of row i holds x[i - max(-k, 0)]
     row = np.arange(size)[:, None] - max(-k, 0)
-    return where(column == row, getitem(x, np.clip(row, 0, max(size - abs(k) - 1, 0)).repeat(size, 1)), _zero(x))
+    return where(column == row,
+        getitem(x, np.clip(row, 0, max(size - abs(k) - 1, 0)).repeat(size, 1)), _zero(x))
 
 
 @public
@@ -281,9 +293,10 @@ def vecdot(x: Array, y: Array, axis: int = -1) -> Any:
 
 @public
 def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Return the length of vectors: √Σx², or with `ord` (Σ|x|^ord)^(1/ord), at inf the largest |x|."""
+    """Return the length of vectors: √Σx², or (Σ|x|^ord)^(1/ord), at inf the largest |x|."""
     if ord not in (None, 2, "fro") and (ord == "nuc" or len(axes_of(axis, x.ndim)) > 1):
-        raise ArgumentError(f"norm: ord={ord!r} of a matrix is not known", "give the axis of the vectors")
+        raise ArgumentError(f"norm: ord={ord!r} of a matrix is not known",
+        "give the axis of the vectors")
     if ord in (None, 2, "fro"):
         if ord == 2 and len(axes_of(axis, x.ndim)) > 1:
             raise ArgumentError("norm: the spectral norm of a matrix is not known", 'ord="fro"')

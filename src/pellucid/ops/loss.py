@@ -31,7 +31,8 @@ helper('''def times_log(a, b):
     return np.where((a == 0) & (b == b), 0, a * np.log(b))
 ''')
 
-bernoulli = op("bernoulli", "p, y", formula=r"-$y \ln $p - (1 - $y) \ln(1 - $p)", level=1, dtype="inexact",
+bernoulli = op("bernoulli", "p, y", formula=r"-$y \ln $p - (1 - $y) \ln(1 - $p)", level=1,
+    dtype="inexact",
     numpy='''def bernoulli(p, y):
     """-y log(p) - (1 - y) log(1 - p), with 0 log(0) = 0."""
     return -times_log(y, p) - np.where((y == 1) & (p == p), 0, (1 - y) * np.log1p(-p))
@@ -42,22 +43,25 @@ bernoulli = op("bernoulli", "p, y", formula=r"-$y \ln $p - (1 - $y) \ln(1 - $p)"
     says="how surprised a predicted probability p is by the label y", internal=True,
     torch="torch.nn.functional.binary_cross_entropy(p, y, reduction='none')")
 
-bernoulli_logits = op("bernoulli_logits", "z, y", formula=r"\ln(1 + e^{$z}) - $y \, $z", level=1, dtype="inexact",
+bernoulli_logits = op("bernoulli_logits", "z, y", formula=r"\ln(1 + e^{$z}) - $y \, $z", level=1,
+    dtype="inexact",
     numpy='''def bernoulli_logits(z, y):
-    """log(1 + exp(z)) - y z = w |z| + log(1 + exp(-|z|)), w the weight of the label on the wrong side.
+    """log(1 + exp(z)) - y z = w |z| + log(1 + exp(-|z|)), w the label's weight on the wrong side.
 
     Neither term is negative, so nothing cancels.
     """
     w = np.where(z > 0, 1 - y, y)
     return np.where(w == 0, 0, w * np.abs(z)) + np.logaddexp(0, -np.abs(z))
 ''',
-    vjp=(lambda g, out, z, y: g * ((1 - y) * sigmoid(z) - y * sigmoid(-z)),  # = sigmoid(z) - y, exact at y = 1
+    vjp=(lambda g, out, z, y: g * ((1 - y) * sigmoid(z) - y * sigmoid(-z)),
+    # = sigmoid(z) - y, exact at y = 1
          lambda g, out, z, y: -(g * z)),
     same_as=lambda z, y: softplus(z) - y * z, domain=((-30, 30), (0, 1)),
     says="how surprised the score z is by the label y, finite for every size of z", internal=True,
     torch="torch.nn.functional.binary_cross_entropy_with_logits(z, y, reduction='none')")
 
-categorical = op("categorical", "p, y", formula=r"-\sum $y \ln $p", level=1, kind="reduce", dtype="inexact",
+categorical = op("categorical", "p, y", formula=r"-\sum $y \ln $p", level=1, kind="reduce",
+    dtype="inexact",
     shape=lambda p, y: reduced(p, -1),
     numpy='''def categorical(p, y):
     """-sum(y log(p)) over the classes, with 0 log(0) = 0."""
@@ -69,7 +73,8 @@ categorical = op("categorical", "p, y", formula=r"-\sum $y \ln $p", level=1, kin
     says="how surprised the predicted shares p are by the class y", internal=True,
     torch="-(y * torch.log(p)).sum(-1)", examples=({"shapes": [(4, 3), (4, 3)]},))
 
-categorical_logits = op("categorical_logits", "z, y", formula=r"-\sum $y \ln \operatorname{softmax}($z)", level=1,
+categorical_logits = op("categorical_logits", "z, y",
+    formula=r"-\sum $y \ln \operatorname{softmax}($z)", level=1,
     kind="reduce", dtype="inexact", shape=lambda z, y: reduced(z, -1),
     numpy='''def categorical_logits(z, y):
     """-sum(y log(softmax(z))) over the classes, with 0 log(0) = 0."""
@@ -80,7 +85,8 @@ categorical_logits = op("categorical_logits", "z, y", formula=r"-\sum $y \ln \op
          lambda g, out, z, y: -opened(g, z, -1, False) * log_softmax(z)),
     same_as=lambda z, y: -sum(y * log_softmax(z), -1), domain=((-5, 5), (0, 1)),
     says="how surprised the scores z are by the class y, finite for every size of z", internal=True,
-    torch="torch.nn.functional.cross_entropy(z, y, reduction='none')", examples=({"shapes": [(4, 3), (4, 3)]},))
+    torch="torch.nn.functional.cross_entropy(z, y, reduction='none')",
+    examples=({"shapes": [(4, 3), (4, 3)]},))
 
 poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact",
     numpy="p - times_log(y, np.minimum(p, 1e308))",  # the minimum: no inf - inf
@@ -88,7 +94,8 @@ poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dt
          lambda g, out, p, y: -(g * log(p))),
     same_as=lambda p, y: p - y * log(p), domain=((0.2, 3), (0, 4)),
     says="how surprised a predicted rate p is by the count y", internal=True,
-    torch="torch.nn.functional.poisson_nll_loss(p, y, log_input=False, full=False, eps=0.0, reduction='none')")
+    torch="torch.nn.functional.poisson_nll_loss("
+          "p, y, log_input=False, full=False, eps=0.0, reduction='none')")
 
 
 # -- public functions --------------------------------------------------------------------------
@@ -105,12 +112,14 @@ def _loss(elementwise: Callable[..., Node]) -> Any:
     def loss(prediction: Array, target: Array, reduction: str = "mean", **settings: Any) -> Any:
         if prediction.shape != target.shape:
             raise ShapeError(
-                f"{elementwise.__name__}: the prediction is {show(prediction.shape)}, the target {show(target.shape)}",
+                f"{elementwise.__name__}: the prediction is {show(prediction.shape)}, "
+                f"the target {show(target.shape)}",
                 "reshape the target to the prediction's shape, for example y.reshape(-1, 1)")
         return _reduced(elementwise(prediction, target, **settings), reduction)
 
     loss.__name__ = loss.__qualname__ = elementwise.__name__
-    loss.__doc__ = f"{elementwise.__doc__}\n\n    Args: prediction and target of one shape; reduction mean, sum or none."
+    loss.__doc__ = (f"{elementwise.__doc__}\n\n"
+                    "    Args: prediction and target of one shape; reduction mean, sum or none.")
     loss.__annotations__ = {"prediction": "Array", "target": "Array"}
     return public(loss)
 
@@ -135,14 +144,14 @@ def mae(p: Node, y: Node) -> Node:
 
 @_loss
 def huber(p: Node, y: Node, delta: float = 1.0) -> Node:
-    """Average the error, squared up to `delta` and straight beyond: robust against outliers (Huber 1964)."""
+    """Average the error, squared up to `delta`, straight beyond, against outliers (Huber 1964)."""
     inside = minimum(absolute(p - y), delta)
     return inside * (absolute(p - y) - 0.5 * inside)
 
 
 @_loss
 def hinge(p: Node, y: Node) -> Node:
-    """Average what a score p lacks to the margin of its label y = -1 or 1: mean(max(0, 1 - y p))."""
+    """Average what a score p lacks to the margin of its label y = ±1: mean(max(0, 1 - y p))."""
     return maximum(0, 1 - y * p)
 
 
@@ -170,8 +179,9 @@ def _classes(prediction: Node, target: Node) -> Node:
         _check_labels(target, prediction.shape[-1])
         return one_hot(target, prediction.shape[-1], prediction.dtype)
     if target.shape != prediction.shape:
-        raise ShapeError(f"the prediction is {show(prediction.shape)}, the target {show(target.shape)}",
-                         "give integer labels of shape (n,), or one-hot rows of the prediction's shape")
+        raise ShapeError(
+            f"the prediction is {show(prediction.shape)}, the target {show(target.shape)}",
+            "give integer labels of shape (n,), or one-hot rows of the prediction's shape")
     return target
 
 
@@ -186,7 +196,7 @@ def _check_labels(target: Node, classes: Any) -> None:
 
 @public
 def cce(prediction: Array, target: Array, reduction: str = "mean") -> Any:
-    """Average the cross-entropy of shares over rows: mean of -Σ y ln p; y one-hot or integer labels."""
+    """Average the cross-entropy of shares over rows: mean of -Σ y ln p; y one-hot or labels."""
     return _reduced(categorical(prediction, _classes(prediction, target)), reduction)
 
 

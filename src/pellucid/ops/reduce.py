@@ -35,11 +35,12 @@ from pellucid.ops.shape import (
     reshape,
 )
 
-AXES: tuple[dict[str, Any], ...] = ({}, {"axis": 0}, {"axis": 1, "keepdims": True}, {"axis": (0, 1)})
+AXES: tuple[dict[str, Any], ...] = ({}, {"axis": 0}, {"axis": 1, "keepdims": True},
+{"axis": (0, 1)})
 
 
 def opened(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
-    """Return a reduced `g` with the reduced axes of `x` put back as 1, where they are not leading."""
+    """Return a reduced `g` with the axes it lost put back as 1, where they are not leading."""
     gone = axes_of(axis, x.ndim)
     if keepdims or gone == tuple(range(len(gone))):  # leading axes are stretched unasked
         return g
@@ -52,7 +53,8 @@ def spread(g: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
 
 
 sum = op("sum", "x, axis=None, keepdims=False", numpy="np.sum(x, axis=axis, keepdims=keepdims)",
-    formula=r"\sum $x", level=1, kind="reduce", shape=reduced, dtype="accumulated", monoid=(0.0, "add"),
+    formula=r"\sum $x", level=1, kind="reduce", shape=reduced, dtype="accumulated",
+    monoid=(0.0, "add"),
     vjp=(lambda g, y, x, axis, keepdims: spread(g, x, axis, keepdims),),
     says="adds up, over the given axes", torch="torch.sum(x, axis, keepdim=keepdims)",
     onnx="ReduceSum", examples=AXES)
@@ -107,13 +109,15 @@ def _prod_slope(g: Node, y: Node, x: Node, axis: Axis, keepdims: bool) -> Node:
     gone = axes_of(axis, x.ndim)
     kept = tuple(k for k in range(x.ndim) if k not in gone)
     rows = moveaxis(x, (*kept, *gone), tuple(range(x.ndim)))
-    flat = reshape(rows, (*(x.shape[k] for k in kept), dims.product(tuple(x.shape[k] for k in gone))))
+    flat = reshape(rows,
+        (*(x.shape[k] for k in kept), dims.product(tuple(x.shape[k] for k in gone))))
     back = moveaxis(reshape(others(flat), rows.shape), tuple(range(x.ndim)), (*kept, *gone))
     return opened(g, x, axis, keepdims) * back
 
 
 prod = op("prod", "x, axis=None, keepdims=False", numpy="np.prod(x, axis=axis, keepdims=keepdims)",
-    formula=r"\prod $x", level=2, kind="reduce", shape=reduced, dtype="accumulated", monoid=(1.0, "multiply"),
+    formula=r"\prod $x", level=2, kind="reduce", shape=reduced, dtype="accumulated",
+    monoid=(1.0, "multiply"),
     vjp=(_prod_slope,),
     says="multiplies up, over the given axes; the slope is right where a factor is 0, too",
     torch="torch.prod(x)", examples=AXES)
@@ -255,7 +259,8 @@ plain_logsumexp = op("plain_logsumexp", "x, axis=None, keepdims=False",
 # -- running and ordering ----------------------------------------------------------------------
 
 
-_cumsum = op("running_sum", "x, axis=-1", numpy="np.cumsum(x, axis=axis)", formula=r"\operatorname{cumsum}($x)",
+_cumsum = op("running_sum", "x, axis=-1", numpy="np.cumsum(x, axis=axis)",
+    formula=r"\operatorname{cumsum}($x)",
     kind="opaque", shape=same, dtype="accumulated", internal=True,
     vjp=(lambda g, y, x, axis: flip(_cumsum(flip(g, axis), axis), axis),),
     says="adds up all values so far, along the axis", torch="torch.cumsum(x, axis)", onnx="CumSum")
@@ -312,17 +317,23 @@ def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = F
 
 
 def _position(name: str, says: str, text: str) -> Any:
-    return op(name, "x, axis=None, keepdims=False", numpy=text, formula=rf"\operatorname{{{name}}}($x)", kind="opaque",
-        shape=reduced, dtype="integer", vjp=(None,), says=says, torch=f"torch.{name}(x, axis, keepdim=keepdims)",
+    return op(name, "x, axis=None, keepdims=False", numpy=text,
+        formula=rf"\operatorname{{{name}}}($x)", kind="opaque",
+        shape=reduced, dtype="integer", vjp=(None,), says=says,
+        torch=f"torch.{name}(x, axis, keepdim=keepdims)",
         examples=({"axis": 0}, {"axis": 1}))
 
 
-argmax = _position("argmax", "where the largest value stands", "np.argmax(x, axis=axis, keepdims=keepdims)")
-argmin = _position("argmin", "where the smallest value stands", "np.argmin(x, axis=axis, keepdims=keepdims)")
+argmax = _position("argmax", "where the largest value stands",
+    "np.argmax(x, axis=axis, keepdims=keepdims)")
+argmin = _position("argmin", "where the smallest value stands",
+    "np.argmin(x, axis=axis, keepdims=keepdims)")
 
-_argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')", kind="opaque",
+_argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')",
+    kind="opaque",
     formula=r"\operatorname{argsort}($x)", shape=same, dtype="integer", vjp=(None,),
-    says="the positions that put the values in rising order", torch="torch.argsort(x, dim=axis, stable=True)",
+    says="the positions that put the values in rising order",
+    torch="torch.argsort(x, dim=axis, stable=True)",
     examples=({}, {"axis": 0}))
 
 
@@ -333,8 +344,10 @@ def argsort(x: Array, axis: int | None = -1) -> Any:
 
 
 def _every(name: str, latex: str, says: str, monoid: tuple[float, str]) -> Any:
-    return op(name, "x, axis=None, keepdims=False", numpy=f"np.{name}(x, axis=axis, keepdims=keepdims)",
-        formula=f"{latex} $x", level=0, kind="reduce", shape=reduced, dtype="boolean", vjp=(None,), monoid=monoid,
+    return op(name, "x, axis=None, keepdims=False",
+        numpy=f"np.{name}(x, axis=axis, keepdims=keepdims)",
+        formula=f"{latex} $x", level=0, kind="reduce", shape=reduced, dtype="boolean", vjp=(None,),
+        monoid=monoid,
         says=says, torch=f"torch.{name}(x)", examples=AXES)
 
 

@@ -16,10 +16,12 @@ from pellucid.ops.core import Array, axes_of, broadcast, helper, normal_shape, o
 
 Arrays = Sequence[Any]
 
-_dim = op("dim", "size=1", numpy="size", formula="$size", kind="dim", shape=lambda size: (), internal=True,
+_dim = op("dim", "size=1", numpy="size", formula="$size", kind="dim", shape=lambda size: (),
+    internal=True,
     dtype="sized", says="a number of rows or columns that is known when data come")
 
-_cast = op("astype", "x, dtype=np.dtype(float)", numpy="x.astype(dtype)", formula="$x", kind="map", dtype="cast",
+_cast = op("astype", "x, dtype=np.dtype(float)", numpy="x.astype(dtype)", formula="$x", kind="map",
+    dtype="cast",
     vjp=(lambda g, y, x, dtype: g,),  # `grad` gives every gradient the dtype of its operand
     says="the same numbers in another precision", torch="x.to(dtype)", onnx="Cast",
     examples=({"dtype": np.dtype(np.float32)},))
@@ -61,13 +63,15 @@ def _reshaped(x: Shape, shape: Shape) -> Shape:
     return shape
 
 
-_reshape = op("reshape", "x, shape=()", numpy="x.reshape(*shape)", formula="$x", kind="view", shape=_reshaped,
+_reshape = op("reshape", "x, shape=()", numpy="x.reshape(*shape)", formula="$x", kind="view",
+    shape=_reshaped,
     vjp=(lambda g, y, x, shape: reshape(g, x.shape),),
     says="the same values in rows of another length", torch="x.reshape(shape)", onnx="Reshape",
     examples=({"shape": (6,)}, {"shape": (1, 3, 2)}))
 
 
-_ravel = op("flat", "x", numpy="x.ravel()", formula="$x", kind="view", shape=lambda x: (dims.product(x),),
+_ravel = op("flat", "x", numpy="x.ravel()", formula="$x", kind="view",
+    shape=lambda x: (dims.product(x),),
     vjp=(lambda g, y, x: reshape(g, x.shape),), internal=True,
     says="all values in one row", torch="x.reshape(-1)", onnx="Flatten")
 
@@ -98,14 +102,18 @@ def _inverse(axes: Any) -> Any:
     return None if axes is None else tuple(int(k) for k in np.argsort(axes))
 
 
-_transpose = op("transpose", "x, axes=None", numpy="x.T", formula=r"{$x}^\top", level=3, kind="view", shape=_transposed,
+_transpose = op("transpose", "x, axes=None", numpy="x.T", formula=r"{$x}^\top", level=3,
+    kind="view", shape=_transposed,
     vjp=(lambda g, y, x, axes: _transpose(g, _inverse(axes)),),
-    says="rows become columns", torch="x.permute(*reversed(range(x.ndim))) if axes is None else x.permute(axes)",
+    says="rows become columns",
+    torch="x.permute(*reversed(range(x.ndim))) if axes is None else x.permute(axes)",
     onnx="Transpose", examples=({},))
 
-_permute = op("permute", "x, axes=()", numpy="np.transpose(x, axes)", formula=r"{$x}^\top", level=3, kind="view",
+_permute = op("permute", "x, axes=()", numpy="np.transpose(x, axes)", formula=r"{$x}^\top", level=3,
+    kind="view",
     shape=_transposed, vjp=(lambda g, y, x, axes: _permute(g, _inverse(axes)),), internal=True,
-    says="the axes in another order", torch="x.permute(axes)", onnx="Transpose", examples=({"axes": (1, 0)},))
+    says="the axes in another order", torch="x.permute(axes)", onnx="Transpose",
+    examples=({"axes": (1, 0)},))
 
 
 @public(numpy="permute_dims")
@@ -114,7 +122,8 @@ def transpose(x: Array, axes: Any = None) -> Any:
     order = tuple(range(x.ndim))
     axes = order[::-1] if axes is None else tuple(int(a) % x.ndim for a in np.atleast_1d(axes))
     if tuple(sorted(axes)) != order:
-        raise ShapeError(f"axes {axes} are not an order of the {x.ndim} axes of {dims.show(x.shape)}")
+        raise ShapeError(
+            f"axes {axes} are not an order of the {x.ndim} axes of {dims.show(x.shape)}")
     if axes == order:
         return x
     return _transpose(x) if axes == order[::-1] else _permute(x, axes)
@@ -150,9 +159,11 @@ def _stretched_to(x: Shape, shape: Shape) -> Shape:
     return shape
 
 
-_broadcast = op("broadcast_to", "x, shape=()", numpy="np.broadcast_to(x, shape)", formula="$x", kind="view",
+_broadcast = op("broadcast_to", "x, shape=()", numpy="np.broadcast_to(x, shape)", formula="$x",
+    kind="view",
     shape=_stretched_to, vjp=(lambda g, y, x, shape: g,),  # `grad` sums it down to the operand
-    says="copies along new or stretched axes, without memory", torch="torch.broadcast_to(x, shape)", onnx="Expand",
+    says="copies along new or stretched axes, without memory", torch="torch.broadcast_to(x, shape)",
+    onnx="Expand",
     examples=({"shape": (4, 2, 3)}, {"shapes": [(2, 1)], "shape": (2, 3)}))
 
 
@@ -196,7 +207,8 @@ def ravel(x: Array, order: str = "C") -> Any:
 def _joined(*shapes: Shape, axis: int) -> Shape:
     head = shapes[0]
     for s in shapes[1:]:
-        if len(s) != len(head) or any(a != b for k, (a, b) in enumerate(zip(s, head, strict=True)) if k != axis):
+        if len(s) != len(head) or any(a != b for k,
+            (a, b) in enumerate(zip(s, head, strict=True)) if k != axis):
             raise mismatch(f"concatenate along axis {axis} needs equal other axes", *shapes)
     total: Size = 0
     for s in shapes:
@@ -213,8 +225,10 @@ def _pieces(g: Node, y: Node, *xs: Node, axis: int) -> list[Node]:
     return parts
 
 
-_concatenate = op("concatenate", "*xs, axis=0", numpy="np.concatenate([*xs], axis=axis)", formula=r"[$xs]", kind="opaque",
-    shape=_joined, vjp=_pieces, says="joins arrays along an axis", torch="torch.cat([*xs], axis)", onnx="Concat",
+_concatenate = op("concatenate", "*xs, axis=0", numpy="np.concatenate([*xs], axis=axis)",
+    formula=r"[$xs]", kind="opaque",
+    shape=_joined, vjp=_pieces, says="joins arrays along an axis", torch="torch.cat([*xs], axis)",
+    onnx="Concat",
     examples=({"shapes": [(2, 3), (4, 3)]}, {"shapes": [(2, 3), (2, 1)], "axis": 1}))
 
 
@@ -225,7 +239,8 @@ def concatenate(xs: Arrays, axis: int | None = 0) -> Any:
     if axis is None:
         xs, axis = [ravel(x) for x in xs], 0
     if not xs or any(not x.ndim for x in xs):
-        raise ShapeError("concatenate joins arrays of at least one axis", "use pc.stack for numbers")
+        raise ShapeError("concatenate joins arrays of at least one axis",
+        "use pc.stack for numbers")
     return _concatenate(*xs, axis=axis)
 
 
@@ -265,7 +280,8 @@ def _sliced_size(size: Size, part: slice) -> Size:
         return dims.collapse(dims.terms_of(ends[1] - ends[0]))
     if part.step == -1 and part.start is None and part.stop is None:
         return size
-    raise ShapeError(f"slicing {part.start}:{part.stop}:{part.step} of an axis of unknown size {size}")
+    raise ShapeError(
+        f"slicing {part.start}:{part.stop}:{part.step} of an axis of unknown size {size}")
 
 
 def _sliced(x: Shape, index: Any) -> Shape:
@@ -286,12 +302,15 @@ def _inside(k: int, size: Size) -> None:
         raise ShapeError(f"index {k} is outside an axis of {size}")
 
 
-_slice = op("slice", "x, index=()", numpy="x[index]", formula="$x_{$index}", kind="view", shape=_sliced, internal=True,
+_slice = op("slice", "x, index=()", numpy="x[index]", formula="$x_{$index}", kind="view",
+    shape=_sliced, internal=True,
     vjp=(lambda g, y, x, index: _unslice(g, x.shape, index),),
     says="picks single values, or runs with a stride", torch="x[index]", onnx="Slice",
-    examples=({"index": (1,)}, {"index": (slice(None), slice(0, 2))}, {"index": (None, 0, slice(None, None, 2))}))
+    examples=({"index": (1,)}, {"index": (slice(None), slice(0, 2))},
+    {"index": (None, 0, slice(None, None, 2))}))
 
-_unslice = op("unslice", "g, shape=(), index=()", formula=r"\operatorname{unslice}($g)", kind="scatter",
+_unslice = op("unslice", "g, shape=(), index=()", formula=r"\operatorname{unslice}($g)",
+    kind="scatter",
     numpy='''def unslice(g, shape=None, index=None):
     """An array of zeros with g at the index."""
     out = np.zeros(shape, g.dtype)
@@ -304,7 +323,7 @@ _unslice = op("unslice", "g, shape=(), index=()", formula=r"\operatorname{unslic
 
 
 def _gathered(x: Shape, *indices: Shape, index: Any) -> Shape:
-    """NumPy's rule: index arrays broadcast; their axes stand where they stood, or first if apart."""
+    """NumPy's rule: index arrays broadcast; their axes stay in place, or go first if apart."""
     places = [k for k, part in enumerate(index) if isinstance(part, Slot)]
     together = places[-1] - places[0] + 1 == len(places)
     rest = [x[k] for k in range(len(x)) if k not in places]
@@ -312,9 +331,11 @@ def _gathered(x: Shape, *indices: Shape, index: Any) -> Shape:
     return (*rest[:at], *broadcast(*indices), *rest[at:])
 
 
-_gather = op("gather", "x, *indices, index=()", numpy="x[index]", formula="$x_{$indices}", kind="gather",
+_gather = op("gather", "x, *indices, index=()", numpy="x[index]", formula="$x_{$indices}",
+    kind="gather",
     shape=_gathered, dtype="first", internal=True,
-    vjp=lambda g, y, x, *indices, index: [_scatter(g, *indices, shape=x.shape, index=index), *[None] * len(indices)],
+    vjp=lambda g, y, x, *indices,
+    index: [_scatter(g, *indices, shape=x.shape, index=index), *[None] * len(indices)],
     says="picks by arrays of positions", torch="x[index]", onnx="GatherND")
 
 helper('''def add_at(g, shape, index):
@@ -324,9 +345,12 @@ helper('''def add_at(g, shape, index):
     return out
 ''')
 
-_scatter = op("scatter", "g, *indices, shape=(), index=()", kind="scatter", formula=r"\operatorname{scatter}($g)",
-    numpy="add_at(g, shape, index)", shape=lambda g, *_, shape, index: shape, dtype="first", internal=True,
-    vjp=lambda g, y, x, *indices, shape, index: [_gather(g, *indices, index=index), *[None] * len(indices)],
+_scatter = op("scatter", "g, *indices, shape=(), index=()", kind="scatter",
+    formula=r"\operatorname{scatter}($g)",
+    numpy="add_at(g, shape, index)", shape=lambda g, *_, shape, index: shape, dtype="first",
+    internal=True,
+    vjp=lambda g, y, x, *indices, shape,
+    index: [_gather(g, *indices, index=index), *[None] * len(indices)],
     says="adds values up where they were picked from")
 
 
@@ -383,7 +407,8 @@ def getitem(x: Array, index: Any) -> Any:
         if isinstance(p, Node) and not p.ndim and p.dtype == bool:  # one truth: an axis of 1 or 0
             x = expand_dims(x, sum(map(_axes_used, template[:k])))
             p = template[k] = lift(np.arange(int(p)))
-        parts += _positions(p) if isinstance(p, Node) and (p.ndim or p.dtype == bool) else [_scalar(p)]
+        parts += _positions(p) if isinstance(p,
+            Node) and (p.ndim or p.dtype == bool) else [_scalar(p)]
     if any(isinstance(p, Node) for p in parts):
         parts = [lift(np.asarray(p)) if isinstance(p, int) else p for p in parts]
         return _parted(_picked(x, parts), parts, index, template)
@@ -393,7 +418,7 @@ def getitem(x: Array, index: Any) -> Any:
 
 
 def _parted(y: Node, parts: list[Any], index: Any, template: list[Any]) -> Node:
-    """Move the picked axes first where an ellipsis, though of no axis, stands among index arrays."""
+    """Move the picked axes first where an ellipsis, though empty, stands among index arrays."""
     spots = [k for k, p in enumerate(index if isinstance(index, tuple) else ()) if p is Ellipsis]
     picks = [k for k, p in enumerate(template) if isinstance(p, (int, np.integer, Node))]
     places = [k for k, p in enumerate(parts) if isinstance(p, Node)]
@@ -419,7 +444,8 @@ def _picked(x: Node, parts: list[Any]) -> Node:
 
 def _scalar(p: Any) -> Any:
     if isinstance(p, slice):
-        return slice(*(v if v is None or isinstance(v, Dim) else v.__index__() for v in (p.start, p.stop, p.step)))
+        return slice(*(v if v is None or isinstance(v, Dim) else v.__index__() for v in (p.start,
+        p.stop, p.step)))
     if isinstance(p, Node):
         return int(p)
     return int(p) if isinstance(p, np.integer) else p
@@ -429,7 +455,7 @@ def _scalar(p: Any) -> Any:
 def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Any:
     """Pick positions along an axis (of the flat array, where none is given).
 
-    Positions outside are an error, or by `mode` those at the border ("clip") or counted on ("wrap").
+    Positions outside are an error, or by `mode` the border's ("clip") or counted on ("wrap").
     """
     if axis is None:
         x, axis = ravel(x), 0
@@ -446,13 +472,16 @@ def _picked_along(x: Shape, indices: Shape, axis: int) -> Shape:
     return (*rest[:axis], indices[axis], *rest[axis + 1 :])
 
 
-_along = op("picked_along_axis", "x, indices, axis=-1", numpy="np.take_along_axis(x, indices, axis=axis)", kind="gather",
+_along = op("picked_along_axis", "x, indices, axis=-1",
+    numpy="np.take_along_axis(x, indices, axis=axis)", kind="gather",
     formula="$x_{$indices}", shape=_picked_along, dtype="first", internal=True,
     vjp=(lambda g, y, x, indices, axis: _add_along(g, indices, axis, x.shape[axis]), None),
-    says="picks, in every row, the positions given for that row", torch="torch.take_along_dim(x, indices, axis)",
+    says="picks, in every row, the positions given for that row",
+    torch="torch.take_along_dim(x, indices, axis)",
     examples=())
 
-_add_along = op("add_along_axis", "g, indices, axis=-1, size=1", kind="scatter", formula=r"\operatorname{scatter}($g)",
+_add_along = op("add_along_axis", "g, indices, axis=-1, size=1", kind="scatter",
+    formula=r"\operatorname{scatter}($g)",
     numpy='''def add_along_axis(g, indices, axis=None, size=None):
     """Zeros, to which g is added at the given position of every row."""
     out = np.zeros((*g.shape[:axis], size, *g.shape[axis + 1 :]), g.dtype)
@@ -460,7 +489,8 @@ _add_along = op("add_along_axis", "g, indices, axis=-1, size=1", kind="scatter",
     place[axis] = indices
     np.add.at(out, tuple(place), g)
     return out
-''', shape=lambda g, indices, axis, size: (*g[:axis], size, *g[axis + 1 :]), dtype="first", internal=True,
+''', shape=lambda g, indices, axis, size: (*g[:axis], size, *g[axis + 1 :]), dtype="first",
+    internal=True,
     vjp=(lambda g, y, x, indices, axis, size: _along(g, indices, axis), None),
     says="adds values up where take_along_axis picked them")
 
@@ -475,4 +505,5 @@ def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Any:
 def flip(x: Array, axis: Any = None) -> Any:
     """Return the values in reverse order along the axes (all of them, where none is given)."""
     gone = axes_of(axis, x.ndim)
-    return getitem(x, tuple(slice(None, None, -1) if k in gone else slice(None) for k in range(x.ndim)))
+    return getitem(x,
+    tuple(slice(None, None, -1) if k in gone else slice(None) for k in range(x.ndim)))
