@@ -55,7 +55,9 @@ def keep_formulas(app: Any, what: str, name: str, obj: Any, options: Any, lines:
             kept += ["::", ""]
         formula = indented or (formula and not line.strip())
         free = not (example or formula)
-        kept.append(QUOTED_OR_MARK.sub(lambda m: m["quoted"] or "\\" + m["mark"], line) if free else line)
+        kept.append(
+            QUOTED_OR_MARK.sub(lambda m: m["quoted"] or "\\" + m["mark"], line) if free else line
+        )
     lines[:] = kept
 
 
@@ -63,7 +65,9 @@ def formula(translator: Any, node: Any) -> None:
     """Write a formula as MathML, with the converter that docutils brings along."""
     block = node.tagname == "math_block"
     tag = "div" if block else "span"
-    translator.body.append(f'<{tag} class="math">{tex2mathml(node.astext().strip(), as_block=block)}</{tag}>')
+    translator.body.append(
+        f'<{tag} class="math">{tex2mathml(node.astext().strip(), as_block=block)}</{tag}>'
+    )
     raise SkipNode
 
 

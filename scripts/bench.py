@@ -6,6 +6,7 @@ other things at the same time slows both sides alike.
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import subprocess
@@ -65,26 +66,28 @@ def percent(shares: list[float]) -> str:
 
 # -- import --------------------------------------------------------------------------------------
 
-TIMED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+TIMED = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
 
 
 def imports(rounds: int = 15) -> Iterator[Row]:
-    """Time `import pellucid` and `import numpy` in fresh processes; the first of each is thrown away."""
-    found: dict[str, list[float]] = {"numpy": [], "pellucid": []}
+    """Time imports in fresh processes; the first of each is thrown away."""
+    whats = "import numpy", "import pellucid", "import pellucid; pellucid.Sequential"
+    found: dict[str, list[float]] = {what: [] for what in whats}
     for _ in range(rounds + 1):
-        for name, seconds in found.items():
-            seconds.append(_import_seconds(name))
-    ours, theirs = (statistics.median(found[name][1:]) for name in ("pellucid", "numpy"))
-    yield "import pellucid, median", f"{ours * 1e3:.0f} ms"
-    yield "import numpy", f"{theirs * 1e3:.0f} ms"
-    yield "  ratio (at most 1.5)", f"{ours / theirs:.2f}"
+        for what, seconds in found.items():
+            seconds.append(_seconds(what))
+    medians = {what: statistics.median(seconds[1:]) for what, seconds in found.items()}
+    for what, seconds in medians.items():
+        yield what, f"{seconds * 1e3:.0f} ms"
+        if what != whats[0]:
+            yield "  times that of NumPy (at most 1.5)", f"{seconds / medians[whats[0]]:.2f}"
 
 
-def _import_seconds(name: str) -> float:
+def _seconds(statement: str) -> float:
     import pellucid
 
     path = {"PYTHONPATH": str(Path(pellucid.__file__).parent.parent)}
-    command = [sys.executable, "-c", TIMED.format(name)]
+    command = [sys.executable, "-c", TIMED.format(statement)]
     done = subprocess.run(
         command, env=ENVIRONMENT | path, capture_output=True, text=True, check=True
     )
@@ -192,7 +195,7 @@ def _digits() -> tuple[str, Step, Step]:
 
 
 def graph(count: int = 20_000) -> Iterator[Row]:
-    """Time the building of nodes: of a chain, found again, evaluated, and of its gradient."""
+    """Time the nodes of a chain: building, finding again, evaluating, differentiating."""
     import pellucid as pc
     from pellucid.graph import Node
 
@@ -201,22 +204,21 @@ def graph(count: int = 20_000) -> Iterator[Row]:
             x = x * 1.0001 + x
         return x
 
-    x = pc.value(1.0, "x")
-    takes: dict[str, list[float]] = {}
+    takes: list[list[float]] = []
     for _ in range(5):
-        x = pc.value(1.0, "x")
-        for name, act in {
-            "building a node, of a chain": lambda: chain(x),
-            "  found again, since equal nodes are one": lambda: chain(x),
-            "  evaluated (NumPy's own work included)": lambda: out.value,  # noqa: B023
-            "  differentiated": lambda: pc.grad(out, x),  # noqa: B023
-        }.items():
-            start = time.perf_counter()
-            made = act()
-            takes.setdefault(name, []).append(time.perf_counter() - start)
-            out = made if isinstance(made, Node) and not name.endswith("tiated") else out
-    for name, seconds in takes.items():
-        yield name, f"{statistics.median(seconds) / count * 1e6:.2f} µs"
+        x, clock = pc.value(1.0, "x"), [time.perf_counter()]
+        made = chain(x)
+        clock.append(time.perf_counter())
+        chain(x)
+        clock.append(time.perf_counter())
+        _ = made.value
+        clock.append(time.perf_counter())
+        pc.grad(made, x)
+        clock.append(time.perf_counter())
+        takes.append([b - a for a, b in itertools.pairwise(clock)])
+    names = "built", "found again, since equal nodes are one", "evaluated", "differentiated"
+    for name, seconds in zip(names, zip(*takes, strict=True), strict=True):
+        yield f"a node of a chain, {name}", f"{statistics.median(seconds) / count * 1e6:.2f} µs"
 
 
 BENCHMARKS = {"digits": digits, "import": imports, "steps": steps, "graph": graph}

@@ -73,16 +73,47 @@ FIT: list[tuple[str, Callable[[], Model], Any, Any, dict[str, Any], type, str]] 
     ("y too wide", binary, X, np.ones((20, 2)), {}, ShapeError, r"y is \(20, 2\).*\(n, 1\)"),
     ("y square", values, X, np.ones((20, 20)), {}, ShapeError, r"y is \(20, 20\).*\(n, 1\)"),
     ("y flat for two", lambda: values(2), X, Y, {}, ShapeError, r"y is \(20,\).*\(n, 2\)"),
-    ("NaN in X", binary, with_nan(X, (3, 1), (7, 0)), Y, {}, DataError,
-     r"X holds NaN in 2 places: rows 3, 7, columns 0, 1"),
-    ("Inf in X", binary, with_nan(X, (4, 1), what=-np.inf), Y, {}, DataError, r"X holds Inf.*rows 4"),
+    (
+        "NaN in X",
+        binary,
+        with_nan(X, (3, 1), (7, 0)),
+        Y,
+        {},
+        DataError,
+        r"X holds NaN in 2 places: rows 3, 7, columns 0, 1",
+    ),
+    (
+        "Inf in X",
+        binary,
+        with_nan(X, (4, 1), what=-np.inf),
+        Y,
+        {},
+        DataError,
+        r"X holds Inf.*rows 4",
+    ),
     ("many NaN", binary, with_nan(X, slice(0, 12)), Y, {}, DataError, r"24 places.*\(12 in all\)"),
     ("NaN in y", binary, X, with_nan(Y, 5), {}, DataError, r"y holds NaN in 1 places: rows 5"),
-    ("too large", binary, X * 1e39, Y, {}, DataError, r"X holds .*e\+3\d, too large for float32.*float64"),
+    (
+        "too large",
+        binary,
+        X * 1e39,
+        Y,
+        {},
+        DataError,
+        r"X holds .*e\+3\d, too large for float32.*float64",
+    ),
     ("y too large", values, X, Y * 1e39, {}, DataError, r"y holds 1e\+39, too large for float32"),
     ("object array", binary, X.astype(object), Y, {}, DtypeError, r"X holds Python objects.*float"),
     ("strings", binary, X.astype(str), Y, {}, DtypeError, r"X holds strings"),
-    ("string labels", binary, X, np.where(Y, "a", "b"), {}, DtypeError, r"y holds strings.*np\.unique"),
+    (
+        "string labels",
+        binary,
+        X,
+        np.where(Y, "a", "b"),
+        {},
+        DtypeError,
+        r"y holds strings.*np\.unique",
+    ),
     ("bytes", binary, X, np.where(Y, b"a", b"b"), {}, DtypeError, r"y holds bytes"),
     ("complex", binary, X + 1j, Y, {}, DtypeError, r"X holds complex numbers"),
     ("dates", binary, X, np.zeros(20, "M8[s]"), {}, DtypeError, r"y holds dates"),
@@ -91,18 +122,72 @@ FIT: list[tuple[str, Callable[[], Model], Any, Any, dict[str, Any], type, str]] 
     ("a node", binary, pc.value(X), Y, {}, DtypeError, r"X is a node.*X\.value"),
     ("labels -1 and 1", binary, X, 2 * Y - 1, {}, DataError, r"y runs from -1 to 1.*relabel"),
     ("labels 1 and 2", binary, X, Y + 1, {}, DataError, r"y runs from 1 to 2"),
-    ("hinge 0 and 1", lambda: values(1, "hinge"), X, Y, {}, DataError, r"hinge.*-1 and 1.*2 \* y - 1"),
-    ("negative counts", lambda: pc.Sequential([pc.Dense(1, "exp")], loss="poisson"), X, -1 - Y, {}, DataError, r"counts"),
+    (
+        "hinge 0 and 1",
+        lambda: values(1, "hinge"),
+        X,
+        Y,
+        {},
+        DataError,
+        r"hinge.*-1 and 1.*2 \* y - 1",
+    ),
+    (
+        "negative counts",
+        lambda: pc.Sequential([pc.Dense(1, "exp")], loss="poisson"),
+        X,
+        -1 - Y,
+        {},
+        DataError,
+        r"counts",
+    ),
     ("labels from 1", classes, CLASSES[0], CLASSES[1] + 1, {}, DataError, r"from 1 to 3.*y - 1"),
-    ("label too high", classes, CLASSES[0], CLASSES[1] * 2, {}, DataError, r"from 0 to 4.*3 classes"),
+    (
+        "label too high",
+        classes,
+        CLASSES[0],
+        CLASSES[1] * 2,
+        {},
+        DataError,
+        r"from 0 to 4.*3 classes",
+    ),
     ("label below 0", classes, CLASSES[0], CLASSES[1] - 1, {}, DataError, r"from -1 to 1"),
     ("label 0.5", classes, CLASSES[0], CLASSES[1] / 2, {}, DataError, r"0\.5.*whole numbers"),
-    ("rows not 1", classes, CLASSES[0], np.eye(3)[CLASSES[1]] * 2, {}, DataError,
-     r"row 0 of y sums to 2.*one-hot"),
-    ("rows not 1, scores", lambda: classes("cce_logits"), CLASSES[0], np.ones((20, 3)), {}, DataError,
-     r"row 0 of y sums to 3"),
-    ("negative shares", classes, CLASSES[0], np.tile([2.0, -1, 0], (20, 1)), {}, DataError, r"row 0"),
-    ("one-hot too wide", classes, CLASSES[0], np.eye(4)[CLASSES[1]], {}, ShapeError, r"y is \(20, 4\)"),
+    (
+        "rows not 1",
+        classes,
+        CLASSES[0],
+        np.eye(3)[CLASSES[1]] * 2,
+        {},
+        DataError,
+        r"row 0 of y sums to 2.*one-hot",
+    ),
+    (
+        "rows not 1, scores",
+        lambda: classes("cce_logits"),
+        CLASSES[0],
+        np.ones((20, 3)),
+        {},
+        DataError,
+        r"row 0 of y sums to 3",
+    ),
+    (
+        "negative shares",
+        classes,
+        CLASSES[0],
+        np.tile([2.0, -1, 0], (20, 1)),
+        {},
+        DataError,
+        r"row 0",
+    ),
+    (
+        "one-hot too wide",
+        classes,
+        CLASSES[0],
+        np.eye(4)[CLASSES[1]],
+        {},
+        ShapeError,
+        r"y is \(20, 4\)",
+    ),
     ("epochs -1", binary, X, Y, {"epochs": -1}, ArgumentError, r"epochs is -1.*whole number"),
     ("epochs 1.5", binary, X, Y, {"epochs": 1.5}, ArgumentError, r"epochs is 1\.5"),
     ("epochs True", binary, X, Y, {"epochs": True}, ArgumentError, r"epochs is True"),
@@ -111,56 +196,257 @@ FIT: list[tuple[str, Callable[[], Model], Any, Any, dict[str, Any], type, str]] 
     ("batch -5", binary, X, Y, {"batch_size": -5}, ArgumentError, r"batch_size is -5"),
     ("batch 2.0", binary, X, Y, {"batch_size": 2.0}, ArgumentError, r"batch_size is 2\.0"),
     ("print_every 0", binary, X, Y, {"print_every": 0}, ArgumentError, r"print_every is 0"),
-    ("backend", binary, X, Y, {"backend": "numpyy"}, ArgumentError, r"backend 'numpyy'.*did you mean \"numpy\""),
-    ("split 1", binary, X, Y, {"validation_split": 1.0}, ArgumentError, r"validation_split is 1\.0"),
-    ("split -.1", binary, X, Y, {"validation_split": -0.1}, ArgumentError, r"validation_split is -0\.1"),
-    ("split text", binary, X, Y, {"validation_split": "0.2"}, ArgumentError, r"validation_split is '0\.2'"),
-    ("split NaN", binary, X, Y, {"validation_split": np.nan}, ArgumentError, r"validation_split is nan"),
+    (
+        "backend",
+        binary,
+        X,
+        Y,
+        {"backend": "numpyy"},
+        ArgumentError,
+        r"backend 'numpyy'.*did you mean \"numpy\"",
+    ),
+    (
+        "split 1",
+        binary,
+        X,
+        Y,
+        {"validation_split": 1.0},
+        ArgumentError,
+        r"validation_split is 1\.0",
+    ),
+    (
+        "split -.1",
+        binary,
+        X,
+        Y,
+        {"validation_split": -0.1},
+        ArgumentError,
+        r"validation_split is -0\.1",
+    ),
+    (
+        "split text",
+        binary,
+        X,
+        Y,
+        {"validation_split": "0.2"},
+        ArgumentError,
+        r"validation_split is '0\.2'",
+    ),
+    (
+        "split NaN",
+        binary,
+        X,
+        Y,
+        {"validation_split": np.nan},
+        ArgumentError,
+        r"validation_split is nan",
+    ),
     ("split of nothing", binary, X, Y, {"validation_split": 0.01}, ArgumentError, r"0 of 20 rows"),
-    ("both", binary, X, Y, {"validation_split": 0.2, "validation_data": (X, Y)}, ArgumentError, r"both"),
-    ("no pair", binary, X, Y, {"validation_data": X}, ArgumentError, r"validation_data is not a pair"),
+    (
+        "both",
+        binary,
+        X,
+        Y,
+        {"validation_split": 0.2, "validation_data": (X, Y)},
+        ArgumentError,
+        r"both",
+    ),
+    (
+        "no pair",
+        binary,
+        X,
+        Y,
+        {"validation_data": X},
+        ArgumentError,
+        r"validation_data is not a pair",
+    ),
     ("validation turned", binary, X, Y, {"validation_data": (X.T, Y)}, ShapeError, r"validation X"),
-    ("validation NaN", binary, X, Y, {"validation_data": (with_nan(X, (0, 0)), Y)}, DataError,
-     r"validation X holds NaN"),
+    (
+        "validation NaN",
+        binary,
+        X,
+        Y,
+        {"validation_data": (with_nan(X, (0, 0)), Y)},
+        DataError,
+        r"validation X holds NaN",
+    ),
     ("validation labels", binary, X, Y, {"validation_data": (X, Y + 1)}, DataError, r"from 1 to 2"),
-    ("weights short", binary, X, Y, {"sample_weight": [1]}, ShapeError, r"sample_weight is \(1,\) for 20"),
+    (
+        "weights short",
+        binary,
+        X,
+        Y,
+        {"sample_weight": [1]},
+        ShapeError,
+        r"sample_weight is \(1,\) for 20",
+    ),
     ("weights long", binary, X, Y, {"sample_weight": np.ones(21)}, ShapeError, r"sample_weight"),
     ("weights square", binary, X, Y, {"sample_weight": np.ones((4, 5))}, ShapeError, r"\(4, 5\)"),
-    ("weights short, split", binary, X, Y, {"sample_weight": [1], "validation_split": 0.2}, ShapeError,
-     r"sample_weight is \(1,\) for 20"),
-    ("weights long, split", binary, X, Y, {"sample_weight": np.ones(21), "validation_split": 0.2},
-     ShapeError, r"sample_weight is \(21,\) for 20"),
-    ("weights negative", binary, X, Y, {"sample_weight": -np.ones(20)}, DataError, r"from -1 to -1"),
+    (
+        "weights short, split",
+        binary,
+        X,
+        Y,
+        {"sample_weight": [1], "validation_split": 0.2},
+        ShapeError,
+        r"sample_weight is \(1,\) for 20",
+    ),
+    (
+        "weights long, split",
+        binary,
+        X,
+        Y,
+        {"sample_weight": np.ones(21), "validation_split": 0.2},
+        ShapeError,
+        r"sample_weight is \(21,\) for 20",
+    ),
+    (
+        "weights negative",
+        binary,
+        X,
+        Y,
+        {"sample_weight": -np.ones(20)},
+        DataError,
+        r"from -1 to -1",
+    ),
     ("weights all 0", binary, X, Y, {"sample_weight": np.zeros(20)}, DataError, r"not all 0"),
-    ("weights NaN", binary, X, Y, {"sample_weight": with_nan(np.ones(20), 3)}, DataError,
-     r"sample_weight holds NaN"),
-    ("weights text", binary, X, Y, {"sample_weight": ["a"] * 20}, DtypeError, r"sample_weight holds strings"),
-    ("class_weight name", binary, X, Y, {"class_weight": "balance"}, ArgumentError, r"'balance'.*\"balanced\""),
-    ("class_weight list", binary, X, Y, {"class_weight": [1, 2]}, ArgumentError, r"class_weight is a list"),
-    ("class_weight class", binary, X, Y, {"class_weight": {2: 1}}, ArgumentError, r"names the class 2"),
-    ("class_weight < 0", binary, X, Y, {"class_weight": {0: -1}}, ArgumentError, r"class_weight\[0\] is -1"),
+    (
+        "weights NaN",
+        binary,
+        X,
+        Y,
+        {"sample_weight": with_nan(np.ones(20), 3)},
+        DataError,
+        r"sample_weight holds NaN",
+    ),
+    (
+        "weights text",
+        binary,
+        X,
+        Y,
+        {"sample_weight": ["a"] * 20},
+        DtypeError,
+        r"sample_weight holds strings",
+    ),
+    (
+        "class_weight name",
+        binary,
+        X,
+        Y,
+        {"class_weight": "balance"},
+        ArgumentError,
+        r"'balance'.*\"balanced\"",
+    ),
+    (
+        "class_weight list",
+        binary,
+        X,
+        Y,
+        {"class_weight": [1, 2]},
+        ArgumentError,
+        r"class_weight is a list",
+    ),
+    (
+        "class_weight class",
+        binary,
+        X,
+        Y,
+        {"class_weight": {2: 1}},
+        ArgumentError,
+        r"names the class 2",
+    ),
+    (
+        "class_weight < 0",
+        binary,
+        X,
+        Y,
+        {"class_weight": {0: -1}},
+        ArgumentError,
+        r"class_weight\[0\] is -1",
+    ),
     ("class_weight NaN", binary, X, Y, {"class_weight": {0: np.nan}}, ArgumentError, r"is nan"),
     ("class_weight Inf", binary, X, Y, {"class_weight": {1: np.inf}}, ArgumentError, r"is inf"),
     ("class_weight text", binary, X, Y, {"class_weight": {0: "a"}}, ArgumentError, r"is 'a'"),
-    ("class_weight of values", values, X, Y, {"class_weight": "balanced"}, ArgumentError, r"no meaning.*mse"),
-    ("class_weight of several", lambda: pc.Sequential([pc.Dense(2, "sigmoid")], loss="bce"), X,
-     np.stack([Y, 1 - Y], 1), {"class_weight": "balanced"}, ArgumentError, r"several labels"),
-    ("callback not in a list", binary, X, Y, {"callbacks": pc.Progress()}, DtypeError, r"callbacks is"),
+    (
+        "class_weight of values",
+        values,
+        X,
+        Y,
+        {"class_weight": "balanced"},
+        ArgumentError,
+        r"no meaning.*mse",
+    ),
+    (
+        "class_weight of several",
+        lambda: pc.Sequential([pc.Dense(2, "sigmoid")], loss="bce"),
+        X,
+        np.stack([Y, 1 - Y], 1),
+        {"class_weight": "balanced"},
+        ArgumentError,
+        r"several labels",
+    ),
+    (
+        "callback not in a list",
+        binary,
+        X,
+        Y,
+        {"callbacks": pc.Progress()},
+        DtypeError,
+        r"callbacks is",
+    ),
     ("no callback", binary, X, Y, {"callbacks": [print]}, DtypeError, r"print.*LambdaCallback"),
-    ("no loss", lambda: pc.Sequential([pc.Dense(1)]), X, Y, {}, ArgumentError, r"no loss.*loss=\"mse\""),
+    (
+        "no loss",
+        lambda: pc.Sequential([pc.Dense(1)]),
+        X,
+        Y,
+        {},
+        ArgumentError,
+        r"no loss.*loss=\"mse\"",
+    ),
     ("no layers", lambda: pc.Sequential([], loss="mse"), X, Y, {}, NotBuiltError, r"no layers"),
-    ("no parameters", lambda: pc.Sequential([pc.Activation("relu")], loss="mse"), X, X, {},
-     ArgumentError, r"no parameters"),
-    ("loss not single", lambda: pc.Sequential([pc.Dense(1)], loss=lambda p, y: (p - y) ** 2), X, Y, {},
-     ArgumentError, r"single number.*\(n, 1\).*pc\.mean"),
-    ("loss no node", lambda: pc.Sequential([pc.Dense(1)], loss=lambda p, y: 1.0), X, Y, {},
-     ArgumentError, r"single number.*float"),
-    ("weights, own loss", lambda: pc.Sequential([pc.Dense(1)], loss=lambda p, y: pc.mean((p - y) ** 2)),
-     X, Y, {"sample_weight": np.ones(20)}, ArgumentError, r"loss by name"),
-]  # fmt: skip
+    (
+        "no parameters",
+        lambda: pc.Sequential([pc.Activation("relu")], loss="mse"),
+        X,
+        X,
+        {},
+        ArgumentError,
+        r"no parameters",
+    ),
+    (
+        "loss not single",
+        lambda: pc.Sequential([pc.Dense(1)], loss=lambda p, y: (p - y) ** 2),
+        X,
+        Y,
+        {},
+        ArgumentError,
+        r"single number.*\(n, 1\).*pc\.mean",
+    ),
+    (
+        "loss no node",
+        lambda: pc.Sequential([pc.Dense(1)], loss=lambda p, y: 1.0),
+        X,
+        Y,
+        {},
+        ArgumentError,
+        r"single number.*float",
+    ),
+    (
+        "weights, own loss",
+        lambda: pc.Sequential([pc.Dense(1)], loss=lambda p, y: pc.mean((p - y) ** 2)),
+        X,
+        Y,
+        {"sample_weight": np.ones(20)},
+        ArgumentError,
+        r"loss by name",
+    ),
+]
 
 
-@pytest.mark.parametrize(("wrong", "make", "x", "y", "more", "error", "words"), FIT, ids=[f[0] for f in FIT])
+@pytest.mark.parametrize(
+    ("wrong", "make", "x", "y", "more", "error", "words"), FIT, ids=[f[0] for f in FIT]
+)
 @pytest.mark.parametrize("state", ["fresh", "built", "trained"])
 def test_fit_refuses(
     wrong: str, make: Any, x: Any, y: Any, more: Any, error: Any, words: str, state: str
@@ -202,10 +488,17 @@ def _ready(model: Model, trained: bool) -> bool:
 
 
 @pytest.mark.parametrize("call", ["step", "loss", "gradients", "evaluate"])
-@pytest.mark.parametrize(("x", "y", "error"), [
-    (X.T, Y, ShapeError), (X, Y[:3], ShapeError), (with_nan(X, (0, 0)), Y, DataError),
-    (X, Y + 5, DataError), (X.astype(str), Y, DtypeError), (X, [[0], [1, 2]], DtypeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("x", "y", "error"),
+    [
+        (X.T, Y, ShapeError),
+        (X, Y[:3], ShapeError),
+        (with_nan(X, (0, 0)), Y, DataError),
+        (X, Y + 5, DataError),
+        (X.astype(str), Y, DtypeError),
+        (X, [[0], [1, 2]], DtypeError),
+    ],
+)
 @pytest.mark.parametrize("built", [False, True])
 def test_the_other_calls_refuse_as_well(call: str, x: Any, y: Any, error: Any, built: bool) -> None:
     model = binary(built=built)
@@ -216,10 +509,18 @@ def test_the_other_calls_refuse_as_well(call: str, x: Any, y: Any, error: Any, b
 
 
 @pytest.mark.parametrize("call", ["predict", "predict_classes", "activations"])
-@pytest.mark.parametrize(("x", "error"), [
-    (X[0], ShapeError), (X.T, ShapeError), (np.ones((3, 3)), ShapeError), (X[:0], DataError),
-    (with_nan(X, (0, 0)), DataError), (X.astype(object), DtypeError), (1.0, ShapeError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("x", "error"),
+    [
+        (X[0], ShapeError),
+        (X.T, ShapeError),
+        (np.ones((3, 3)), ShapeError),
+        (X[:0], DataError),
+        (with_nan(X, (0, 0)), DataError),
+        (X.astype(object), DtypeError),
+        (1.0, ShapeError),
+    ],
+)
 def test_predictions_refuse_as_well(call: str, x: Any, error: Any) -> None:
     model = binary(built=True)
     before = photo(model)
@@ -283,12 +584,23 @@ SETTINGS: list[tuple[Callable[[], Any], type, str]] = [
     (lambda: D(1, init="hee"), ArgumentError, r"initializer 'hee'.*did you mean \"he\""),
     (lambda: pc.Sequential(loss="msee"), ArgumentError, r"loss 'msee'.*did you mean \"mse\""),
     (lambda: pc.Sequential(loss="crosentropy"), ArgumentError, r"did you mean \"cross"),
-    (lambda: pc.Sequential(optimizer="adm"), ArgumentError, r"optimizer 'adm'.*did you mean \"adam\""),
+    (
+        lambda: pc.Sequential(optimizer="adm"),
+        ArgumentError,
+        r"optimizer 'adm'.*did you mean \"adam\"",
+    ),
     (lambda: pc.Sequential(metrics=["acuracy"]), ArgumentError, r"did you mean \"accuracy\""),
     (lambda: pc.Sequential(metrics="accuracy"), DtypeError, r"metrics is 'accuracy', not a list"),
-    (lambda: pc.Sequential(metrics=[lambda p, y: p.mean(), lambda p, y: p.max()]), ArgumentError,
-     r"two metrics are called 'metric'"),
-    (lambda: pc.Sequential(loss="poisson", metrics=["accuracy"]), ArgumentError, r"accuracy has no meaning"),
+    (
+        lambda: pc.Sequential(metrics=[lambda p, y: p.mean(), lambda p, y: p.max()]),
+        ArgumentError,
+        r"two metrics are called 'metric'",
+    ),
+    (
+        lambda: pc.Sequential(loss="poisson", metrics=["accuracy"]),
+        ArgumentError,
+        r"accuracy has no meaning",
+    ),
     (lambda: pc.Sequential(dtype="float16"), ArgumentError, r"dtype 'float16'"),
     (lambda: pc.Sequential(dtype="float33"), ArgumentError, r"did you mean \"float32\""),
     (lambda: pc.Sequential(dtype=int), ArgumentError, r"dtype 'int64'"),
@@ -298,26 +610,61 @@ SETTINGS: list[tuple[Callable[[], Any], type, str]] = [
     (lambda: pc.Sequential([D]), DtypeError, r"pass an instance"),
     (lambda: pc.Sequential([8, 1]), DtypeError, r"a layer is expected, not 8"),
     (lambda: pc.Sequential([pc.relu]), DtypeError, r"a layer is expected"),
-    (lambda: pc.LambdaCallback(on_epoch_finish=print), ArgumentError, r"hook 'on_epoch_finish'.*on_epoch_"),
+    (
+        lambda: pc.LambdaCallback(on_epoch_finish=print),
+        ArgumentError,
+        r"hook 'on_epoch_finish'.*on_epoch_",
+    ),
     (lambda: pc.Gate("sigmoit"), ArgumentError, r"gate 'sigmoit'.*did you mean \"sigmoid\""),
     (lambda: pc.Gate("add").forward(1.0), ArgumentError, r"add"),
     (lambda: pc.Gate("add").forward("a", "b"), DtypeError, r"input 1 holds strings"),
     (lambda: pc.Gate("add").backward(1.0), ArgumentError, r"backward before forward"),
     (lambda: pc.Gate("split").forward(np.ones(4), 2), ArgumentError, r"split"),
-    (lambda: pc.load("/nowhere/m.safetensors"), ArgumentError, r"no file '/nowhere/m\.safetensors'"),
+    (
+        lambda: pc.load("/nowhere/m.safetensors"),
+        ArgumentError,
+        r"no file '/nowhere/m\.safetensors'",
+    ),
     # outputs that their loss would misread
-    (lambda: pc.Sequential([D(3, "softmax")], loss="cce_logits"), ArgumentError, r"takes scores.*loss=\"cce\""),
-    (lambda: pc.Sequential([D(1, "sigmoid")], loss="bce_logits"), ArgumentError, r"takes scores.*loss=\"bce\""),
-    (lambda: pc.Sequential([D(3), pc.Activation("softmax")], loss="cce_logits"), ArgumentError, r"takes scores"),
+    (
+        lambda: pc.Sequential([D(3, "softmax")], loss="cce_logits"),
+        ArgumentError,
+        r"takes scores.*loss=\"cce\"",
+    ),
+    (
+        lambda: pc.Sequential([D(1, "sigmoid")], loss="bce_logits"),
+        ArgumentError,
+        r"takes scores.*loss=\"bce\"",
+    ),
+    (
+        lambda: pc.Sequential([D(3), pc.Activation("softmax")], loss="cce_logits"),
+        ArgumentError,
+        r"takes scores",
+    ),
     (lambda: pc.Sequential([D(3, pc.softmax)], loss="cce_logits"), ArgumentError, r"takes scores"),
-    (lambda: pc.Sequential([pc.Shared(D(3, "softmax"), "s")], loss="cce_logits"), ArgumentError, r"scores"),
-    (lambda: pc.Sequential([D(1)], loss="bce"), ArgumentError, r"probabilities.*linear.*\"sigmoid\""),
-    (lambda: pc.Sequential([D(3, "gelu")], loss="cce"), ArgumentError, r"probabilities.*gelu.*\"softmax\""),
+    (
+        lambda: pc.Sequential([pc.Shared(D(3, "softmax"), "s")], loss="cce_logits"),
+        ArgumentError,
+        r"scores",
+    ),
+    (
+        lambda: pc.Sequential([D(1)], loss="bce"),
+        ArgumentError,
+        r"probabilities.*linear.*\"sigmoid\"",
+    ),
+    (
+        lambda: pc.Sequential([D(3, "gelu")], loss="cce"),
+        ArgumentError,
+        r"probabilities.*gelu.*\"softmax\"",
+    ),
     (lambda: pc.Sequential([D(1, "softmax")], loss="mse"), ArgumentError, r"one unit is always 1"),
     (lambda: pc.Sequential([D(1, "sigmoid")], loss="cce"), ArgumentError, r"one unit.*bce"),
-    (lambda: pc.Sequential([D(3, "softmax"), pc.Activation("softmax")], loss="cce"), ArgumentError,
-     r"softmax after softmax"),
-]  # fmt: skip
+    (
+        lambda: pc.Sequential([D(3, "softmax"), pc.Activation("softmax")], loss="cce"),
+        ArgumentError,
+        r"softmax after softmax",
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "error", "words"), SETTINGS, ids=[s[2] for s in SETTINGS])
@@ -362,10 +709,16 @@ def test_a_hidden_layer_is_not_taken_for_the_last_one() -> None:
 # -- before any shape is known -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", [
-    lambda m, p: m.params, lambda m, p: m.save(p / "m.safetensors"), lambda m, p: m.source(),
-    lambda m, p: m.summary(), lambda m, p: setattr(m, "params", {}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda m, p: m.params,
+        lambda m, p: m.save(p / "m.safetensors"),
+        lambda m, p: m.source(),
+        lambda m, p: m.summary(),
+        lambda m, p: setattr(m, "params", {}),
+    ],
+)
 def test_what_needs_a_shape_says_so(ask: Any, tmp_path: Path) -> None:
     with pytest.raises(NotBuiltError, match="(?s)no parameters yet.*inputs=2"):
         ask(binary(), tmp_path)
@@ -475,8 +828,10 @@ def test_python_cannot_decide_on_a_node_without_data() -> None:
         pc.Sequential([Branch(), D(1)], loss="mse").fit(X, Y, verbose=0)
 
 
-@pytest.mark.parametrize(("name", "kept"), [("loss", "loss_metric"), ("sum", "sum_metric"),
-                                            ("params", "params_metric"), ("f1", "f1")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("loss", "loss_metric"), ("sum", "sum_metric"), ("params", "params_metric"), ("f1", "f1")],
+)
 def test_a_metric_cannot_take_the_place_of_something_else(name: str, kept: str) -> None:
     def measure(p: Any, y: Any) -> Any:
         return pc.mean(p) * 0 + 7
@@ -577,7 +932,9 @@ def test_flat_targets_never_broadcast() -> None:
     assert flat.loss(X, Y) == column.loss(X, Y[:, None])
 
 
-@pytest.mark.parametrize("number", [np.float32(0.1), np.float64(0.1), np.float16(0.1), 1, np.int64(1)])
+@pytest.mark.parametrize(
+    "number", [np.float32(0.1), np.float64(0.1), np.float16(0.1), 1, np.int64(1)]
+)
 def test_numpy_numbers_do_not_change_the_precision(number: Any) -> None:
     """`for rate in np.linspace(…)`: a NumPy number is strong and would make float64 of float32."""
     optimizers = [pc.SGD(number, momentum=0.5 * min(number, 1)), pc.Adam(number, beta1=number / 2)]
@@ -593,7 +950,9 @@ def test_numpy_numbers_do_not_change_the_precision(number: Any) -> None:
 def test_zero_epochs_and_batches_larger_than_the_data() -> None:
     model, one = binary(), binary()
     assert model.fit(X, Y, epochs=0, verbose=0).epochs == 0
-    assert dict(model.fit(X, Y, batch_size=10**9, verbose=0)) == dict(one.fit(X, Y, batch_size=None, verbose=0))
+    assert dict(model.fit(X, Y, batch_size=10**9, verbose=0)) == dict(
+        one.fit(X, Y, batch_size=None, verbose=0)
+    )
 
 
 # -- training that goes wrong --------------------------------------------------------------------
@@ -633,7 +992,11 @@ def _replay(model: Model, x: Any, y: Any, steps: int, size: int, start: int = 0)
 
     per = -(-len(x) // size)
     for k in range(start, start + steps):
-        order = np.arange(len(x)) if per == 1 else rng.permutation(rng.key(model.seed, "shuffle", k // per), len(x))
+        order = (
+            np.arange(len(x))
+            if per == 1
+            else rng.permutation(rng.key(model.seed, "shuffle", k // per), len(x))
+        )
         rows = order[(k % per) * size : (k % per + 1) * size]
         model.step(x[rows], y[rows])
 
@@ -671,8 +1034,9 @@ def test_ctrl_c_keeps_the_last_whole_epoch(hook: str, when: int) -> None:
             raise KeyboardInterrupt
 
     model, twin = binary(dtype="float64"), binary(dtype="float64")
-    history = model.fit(X, Y, epochs=20, batch_size=7, verbose=0,
-                        callbacks=[pc.LambdaCallback(**{hook: interrupt})])  # fmt: skip
+    history = model.fit(
+        X, Y, epochs=20, batch_size=7, verbose=0, callbacks=[pc.LambdaCallback(**{hook: interrupt})]
+    )
     assert history.stopped.startswith("interrupted") and model.history is history
     assert model._numbers.epochs == history.epochs
     assert all(len(v) == history.epochs for v in history.values())
@@ -721,8 +1085,13 @@ SCRIPT = """
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent with kill")
 def test_ctrl_c_by_signal() -> None:
     assert signal.SIGINT
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True, text=True,
-                         timeout=60, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     assert run.returncode == 0 and run.stdout.startswith("kept"), run.stderr
 
 

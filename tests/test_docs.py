@@ -27,6 +27,7 @@ import pytest
 
 import pellucid
 from pellucid.graph import FUNCTIONS
+from pellucid.losses import LOSSES
 from pellucid.op import HELPERS, OPS
 from pellucid.ops.core import op, public
 from pellucid.show.reference import ops_page
@@ -75,7 +76,7 @@ def fenced(text: str, page: str) -> Iterator[Block]:
 
 
 def runnable(text: str, page: str) -> Iterator[Block]:
-    """The Python blocks of the text, less those that give a reason not to run; and what they show."""
+    """The Python blocks of the text that run, and the blocks that hold what they show."""
     for block in fenced(text, page):
         if SHOWN.fullmatch(block.info):
             yield block
@@ -98,7 +99,9 @@ def run_page(text: str, page: str) -> None:
     for block in runnable(text, page):
         if SHOWN.fullmatch(block.info):
             where = f"{page}:{block.line}"
-            assert same_lines(block.code, printed), f"{where}: shown differs from what is printed:\n{printed}"
+            assert same_lines(block.code, printed), (
+                f"{where}: shown differs from what is printed:\n{printed}"
+            )
             continue
         with contextlib.redirect_stdout(io.StringIO()) as out:
             run(block, names)
@@ -145,9 +148,7 @@ def arrows(source: str) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     found = [t for t in tokens if t.type == tokenize.COMMENT and t.string.startswith(ARROW)]
     alone = {t.start[0] for t in found if t.line.strip() == t.string}
-    return {
-        t.start[0] - (t.start[0] in alone): t.string.removeprefix(ARROW).strip() for t in found
-    }
+    return {t.start[0] - (t.start[0] in alone): t.string.removeprefix(ARROW).strip() for t in found}
 
 
 def execute(statement: ast.stmt, page: str, names: Names) -> None:
@@ -245,6 +246,12 @@ def test_a_false_example_fails(text: str, error: type[Exception], match: str) ->
         run_text(text)
 
 
+def test_the_table_of_losses_has_every_loss_and_alias() -> None:
+    rows = [x for x in (ROOT / "docs/api.md").read_text("utf-8").splitlines() if x[:3] == "| `"]
+    told = {words[0]: {*words[1:]} for words in (re.findall(r"`(\w+)`", row) for row in rows)}
+    assert told == {loss.name: {*loss.aliases} for loss in LOSSES}
+
+
 # -- the op reference, which is written from the registry ----------------------------------------
 
 
@@ -280,7 +287,14 @@ def test_the_reference_shows_what_an_entry_says(name: str, line: str) -> None:
 
 @pytest.mark.usefixtures("restored")
 def test_a_new_op_and_a_new_function_appear_in_the_reference_unasked() -> None:
-    op("cube", "x", numpy="x ** 3", formula="{$x}^3", vjp=(lambda g, y, x: 3 * g * x**2,), says="x, three times")
+    op(
+        "cube",
+        "x",
+        numpy="x ** 3",
+        formula="{$x}^3",
+        vjp=(lambda g, y, x: 3 * g * x**2,),
+        says="x, three times",
+    )
 
     @public
     def sixth(x: "Array") -> Any:  # type: ignore[name-defined]  # noqa: F821

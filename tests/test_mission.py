@@ -27,7 +27,6 @@ def exercise(**shown: str) -> Callable[[Callable[[Any], Found]], Callable[[Any],
     return enter
 
 
-
 def assert_shows(found: Any, shown: str, what: str) -> None:
     """Compare numbers with printed digits: half a unit of the last one, and a hair for rounding."""
     words = shown.split()
@@ -67,9 +66,15 @@ def neuron(dtype: Any) -> Found:
     other = w @ leaf([-1, -2, -3], dtype) + b
     a, r, dead = pc.sigmoid(z), pc.relu(z), pc.relu(other)
     return {
-        "z": z, "a": a, "slope": pc.grad(a, z), "relu": r, "on": pc.grad(r, z),
-        "dead_z": other, "dead": dead, "off": pc.grad(dead, other),
-    }  # fmt: skip
+        "z": z,
+        "a": a,
+        "slope": pc.grad(a, z),
+        "relu": r,
+        "on": pc.grad(r, z),
+        "dead_z": other,
+        "dead": dead,
+        "off": pc.grad(dead, other),
+    }
 
 
 @exercise(
@@ -81,9 +86,11 @@ def neuron(dtype: Any) -> Found:
 def four_activations(dtype: Any) -> Found:
     z = leaf([-2, -1, 0, 1, 2], dtype)
     return {
-        "sigmoid": pc.sigmoid(z), "tanh": pc.tanh(z), "relu": pc.relu(z),
+        "sigmoid": pc.sigmoid(z),
+        "tanh": pc.tanh(z),
+        "relu": pc.relu(z),
         "leaky": pc.leaky_relu(z, 0.01),
-    }  # fmt: skip
+    }
 
 
 @exercise(at_1=".1966 .4200 1", sigmoid_5=".00665 .00665", tanh_3=".00987 .00987")
@@ -123,13 +130,19 @@ def why_non_linear(dtype: Any) -> Found:
     x = [[1, 1]]
     one = stack(dtype, ["linear"], {"W1": (W2 @ W1).T, "b1": [0]})
     return {
-        "z1": model.activations(x)["z1"], "out": model.predict(x), "collapsed": one.predict(x),
+        "z1": model.activations(x)["z1"],
+        "out": model.predict(x),
+        "collapsed": one.predict(x),
         "W": W2 @ W1,
-    }  # fmt: skip
+    }
 
 
-THREE = {"W1": [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], "b1": [0.1, 0.2, 0.3], "W2": [[1], [2], [3]],
-         "b2": [0.5]}  # fmt: skip
+THREE = {
+    "W1": [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]],
+    "b1": [0.1, 0.2, 0.3],
+    "W2": [[1], [2], [3]],
+    "b2": [0.5],
+}
 
 
 @exercise(z1="1 1.4 1.8", a1=".731059 .802184 .858149", z2="5.409873", a2=".995548")
@@ -142,9 +155,10 @@ def batch_2_3_1(dtype: Any) -> Found:
     model = stack(dtype, ["sigmoid", "sigmoid"], THREE)
     a = model.activations([[1, 2], [0.5, 1.5]])
     return {
-        "z1": a["z1"][1], "out": a["a2"][1],
+        "z1": a["z1"][1],
+        "out": a["a2"][1],
         "shapes": [n for k in ("z1", "a1", "z2", "a2") for n in a[k].shape],
-    }  # fmt: skip
+    }
 
 
 def test_a_batch_is_its_rows_one_by_one() -> None:
@@ -181,19 +195,36 @@ def _backprop(dtype: Any, hidden: str) -> Found:
     model = stack(dtype, [hidden, "sigmoid"], ONE_TWO_ONE)
     g = model.gradients([[1]], [[1]])
     return {
-        "a1": model.activations([[1]])["a1"], "y": model.predict([[1]]), "L": model.loss([[1]], [[1]]),
-        "d2": g["b2"], "W2": g["W2"], "d1": g["b1"], "W1": g["W1"],
-    }  # fmt: skip
+        "a1": model.activations([[1]])["a1"],
+        "y": model.predict([[1]]),
+        "L": model.loss([[1]], [[1]]),
+        "d2": g["b2"],
+        "W2": g["W2"],
+        "d1": g["b1"],
+        "W1": g["W1"],
+    }
 
 
-@exercise(y=".675187", L=".052752", d2="-.071235", W2="-.045993 -.044341",
-          d1="-.006519 -.010044", W1="-.006519 -.010044")  # fmt: skip
+@exercise(
+    y=".675187",
+    L=".052752",
+    d2="-.071235",
+    W2="-.045993 -.044341",
+    d1="-.006519 -.010044",
+    W1="-.006519 -.010044",
+)
 def backprop_1_2_1(dtype: Any) -> Found:
     return _backprop(dtype, "sigmoid")
 
 
-@exercise(a1=".6 .5", y=".654753", L=".059598", d2="-.078043", W2="-.046826 -.039022",
-          d1="-.031217 -.046826")  # fmt: skip
+@exercise(
+    a1=".6 .5",
+    y=".654753",
+    L=".059598",
+    d2="-.078043",
+    W2="-.046826 -.039022",
+    d1="-.031217 -.046826",
+)
 def backprop_1_2_1_relu(dtype: Any) -> Found:
     return _backprop(dtype, "relu")
 
@@ -275,8 +306,12 @@ def test_the_first_loss_is_that_of_a_guess(classes: int) -> None:
 def test_twenty_samples_can_be_memorized() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 2)), rng.integers(0, 3, 20)
-    model = pc.Sequential([pc.Dense(64, "relu"), pc.Dense(3, "softmax")], loss="cce",
-                          optimizer=pc.Adam(0.02), metrics=["accuracy"])  # fmt: skip
+    model = pc.Sequential(
+        [pc.Dense(64, "relu"), pc.Dense(3, "softmax")],
+        loss="cce",
+        optimizer=pc.Adam(0.02),
+        metrics=["accuracy"],
+    )
     assert model.fit(X, y, epochs=400, batch_size=None, verbose=0)["accuracy"][-1] == 1
 
 
@@ -313,13 +348,27 @@ def sigmoid_neuron_graph(dtype: Any) -> Found:
 
 
 @exercise(
-    z1=".6 -.3", a1=".645656 .425557", z2=".417171", y=".602806", L=".157763", d2="-.190201",
-    dW2="-.122804 -.080941", d1="-.026109 .018598", W2=".722804 -.319059", b2=".390201",
-    W1=".526109 -.218598 .3 .8", b1=".126109 -.118598", idle="0 0",
-)  # fmt: skip
+    z1=".6 -.3",
+    a1=".645656 .425557",
+    z2=".417171",
+    y=".602806",
+    L=".157763",
+    d2="-.190201",
+    dW2="-.122804 -.080941",
+    d1="-.026109 .018598",
+    W2=".722804 -.319059",
+    b2=".390201",
+    W1=".526109 -.218598 .3 .8",
+    b1=".126109 -.118598",
+    idle="0 0",
+)
 def two_two_one(dtype: Any) -> Found:
-    weights = {"W1": np.transpose([[0.5, 0.3], [-0.2, 0.8]]), "b1": [0.1, -0.1],
-               "W2": [[0.6], [-0.4]], "b2": [0.2]}  # fmt: skip
+    weights = {
+        "W1": np.transpose([[0.5, 0.3], [-0.2, 0.8]]),
+        "b1": [0.1, -0.1],
+        "W2": [[0.6], [-0.4]],
+        "b2": [0.2],
+    }
     model = stack(dtype, ["sigmoid", "sigmoid"], weights, "mse")
     X, y = [[1, 0]], [[1]]
     found = dict(model.activations(X)) | {"y": model.predict(X), "L": model.loss(X, y)}
@@ -329,11 +378,21 @@ def two_two_one(dtype: Any) -> Found:
     return found | {k: np.array(v) for k, v in model.params.items()}
 
 
-@exercise(y=".469423", L=".220358", d2=".233834", dW2=".145552", d1="-.054952",
-          W2="-1.145552", b2=".266166", W1=".554952", b1=".054952")  # fmt: skip
+@exercise(
+    y=".469423",
+    L=".220358",
+    d2=".233834",
+    dW2=".145552",
+    d1="-.054952",
+    W2="-1.145552",
+    b2=".266166",
+    W1=".554952",
+    b1=".054952",
+)
 def one_one_one(dtype: Any) -> Found:
-    model = stack(dtype, ["sigmoid", "sigmoid"],
-                  {"W1": [[0.5]], "b1": [0], "W2": [[-1]], "b2": [0.5]}, "mse")  # fmt: skip
+    model = stack(
+        dtype, ["sigmoid", "sigmoid"], {"W1": [[0.5]], "b1": [0], "W2": [[-1]], "b2": [0.5]}, "mse"
+    )
     X, y = [[1]], [[0]]
     g = model.gradients(X, y)
     found = {"y": model.predict(X), "L": model.loss(X, y)}
@@ -373,8 +432,13 @@ def _solved(units: int, act: str, loss: str, rate: float, epochs: int, seeds: An
 
 def test_xor_with_2_4_1() -> None:
     X, y = pc.data.xor()
-    model = pc.Sequential([pc.Dense(4, "sigmoid"), pc.Dense(1, "sigmoid")], loss="mse",
-                          optimizer=pc.SGD(2.0), metrics=["accuracy"], seed=0)  # fmt: skip
+    model = pc.Sequential(
+        [pc.Dense(4, "sigmoid"), pc.Dense(1, "sigmoid")],
+        loss="mse",
+        optimizer=pc.SGD(2.0),
+        metrics=["accuracy"],
+        seed=0,
+    )
     history = model.fit(X, y, epochs=4000, batch_size=None, verbose=0)
     assert history["loss"][-1] < 1e-3 and history["accuracy"][-1] == 1
 
@@ -415,8 +479,12 @@ def test_gradients_of_small_nets_by_differences(sizes: tuple[int, ...], loss: st
 @pytest.mark.slow
 def test_circles_with_2_10_1() -> None:
     X, y = pc.data.circles()
-    model = pc.Sequential([pc.Dense(10, "sigmoid"), pc.Dense(1, "sigmoid")], loss="mse",
-                          optimizer=pc.SGD(1.5), metrics=["accuracy"])  # fmt: skip
+    model = pc.Sequential(
+        [pc.Dense(10, "sigmoid"), pc.Dense(1, "sigmoid")],
+        loss="mse",
+        optimizer=pc.SGD(1.5),
+        metrics=["accuracy"],
+    )
     history = model.fit(X, y, epochs=15000, batch_size=None, verbose=0)
     assert history["accuracy"][-1] > 0.9
 
@@ -488,26 +556,41 @@ def two_paths(dtype: Any) -> Found:
     a, b, c = values(dtype, 1, 2, 3)
     f = (a + b) * (b + c)
     return {
-        "L": L, "paths": [s.value for s in pc.grad(apart, [left, right])], "slope": pc.grad(L, x),
+        "L": L,
+        "paths": [s.value for s in pc.grad(apart, [left, right])],
+        "slope": pc.grad(L, x),
         "abc": [s.value for s in pc.grad(f, [a, b, c])],
-    }  # fmt: skip
+    }
 
 
 @exercise(
-    z1=".6 1.2 1.8", z2="3.1", y=".956893", L=".044064", dz2="-.043107",
-    dW2="-.025864 -.051729 -.077593", dh="-.030175 -.034486 -.038797",
+    z1=".6 1.2 1.8",
+    z2="3.1",
+    y=".956893",
+    L=".044064",
+    dz2="-.043107",
+    dW2="-.025864 -.051729 -.077593",
+    dh="-.030175 -.034486 -.038797",
     dW1="-.030175 -.060350 -.034486 -.068972 -.038797 -.077593",
-)  # fmt: skip
+)
 def two_three_one_walked(dtype: Any) -> Found:
-    weights = {"W1": np.transpose([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]), "b1": [0.1] * 3,
-               "W2": [[0.7], [0.8], [0.9]], "b2": [0.1]}  # fmt: skip
+    weights = {
+        "W1": np.transpose([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]),
+        "b1": [0.1] * 3,
+        "W2": [[0.7], [0.8], [0.9]],
+        "b2": [0.1],
+    }
     model = stack(dtype, ["relu", "sigmoid"], weights, "bce")
     X, y = [[1, 2]], [[1]]
     g = model.gradients(X, y)
     return dict(model.activations(X)) | {
-        "y": model.predict(X), "L": model.loss(X, y), "dz2": g["b2"], "dW2": g["W2"],
-        "dh": g["b1"], "dW1": g["W1"].T,
-    }  # fmt: skip
+        "y": model.predict(X),
+        "L": model.loss(X, y),
+        "dz2": g["b2"],
+        "dW2": g["W2"],
+        "dh": g["b1"],
+        "dW1": g["W1"].T,
+    }
 
 
 @exercise(mse=".9801", bce="4.605", slope_mse=".0196", slope_bce=".99")
@@ -526,8 +609,10 @@ def currency_chain(dtype: Any) -> Found:
     euro = 0.85 * dollar
     pound = 0.88 * euro
     return {
-        "rate": pc.grad(pound, dollar), "euro": pc.grad(pound, euro), "pound": pc.grad(euro, dollar),
-    }  # fmt: skip
+        "rate": pc.grad(pound, dollar),
+        "euro": pc.grad(pound, euro),
+        "pound": pc.grad(euro, dollar),
+    }
 
 
 def test_scalar_chains_of_ten() -> None:
@@ -535,9 +620,10 @@ def test_scalar_chains_of_ten() -> None:
     assert found == pytest.approx([9.77e-4, 1, 57.67, 1024], rel=1e-3)
 
 
-@pytest.mark.parametrize(("scale", "least", "most"),
-                         [(0.5, 0, 0.02), (1, 0.05, 20), (2, 50, 1e5)])  # fmt: skip
-def test_signals_shrink_live_or_grow_with_the_weights(scale: float, least: float, most: float) -> None:
+@pytest.mark.parametrize(("scale", "least", "most"), [(0.5, 0, 0.02), (1, 0.05, 20), (2, 50, 1e5)])
+def test_signals_shrink_live_or_grow_with_the_weights(
+    scale: float, least: float, most: float
+) -> None:
     X = np.random.default_rng(3).normal(size=(200, 100))
     model = pc.Sequential([pc.Dense(100, "relu") for _ in range(10)], dtype="float64")
     model.predict(X[:1])
@@ -550,9 +636,13 @@ def test_signals_shrink_live_or_grow_with_the_weights(scale: float, least: float
 
 
 SPREADS = [
-    ("relu", 0.01, 6e-24), ("relu", 1.0, 7e16), ("relu", "he", 0.56),
-    ("tanh", 0.01, 1e-20), ("tanh", 1.0, 0.92), ("tanh", "xavier", 0.051),
-]  # fmt: skip
+    ("relu", 0.01, 6e-24),
+    ("relu", 1.0, 7e16),
+    ("relu", "he", 0.56),
+    ("tanh", 0.01, 1e-20),
+    ("tanh", 1.0, 0.92),
+    ("tanh", "xavier", 0.051),
+]
 
 
 @pytest.mark.parametrize(("act", "init", "variance"), SPREADS)
@@ -573,9 +663,10 @@ def losses_of_row_d(dtype: Any) -> Found:
     p, y = values(dtype, [0.7, 0.2, 0.9, 0.1], [1, 0, 1, 0])
     shares = leaf(np.full((3, 3), 0.15) + np.eye(3) * 0.55, dtype)
     return {
-        "bce": pc.bce(p, y), "cce": pc.cce(shares, leaf(np.eye(3), dtype)),
+        "bce": pc.bce(p, y),
+        "cce": pc.cce(shares, leaf(np.eye(3), dtype)),
         "cce_labels": pc.cce(shares, np.arange(3)),
-    }  # fmt: skip
+    }
 
 
 def test_conventions_of_losses() -> None:
@@ -607,8 +698,12 @@ def test_the_slope_of_softmax_is_right_with_any_loss(loss: str) -> None:
 @pytest.mark.parametrize("size", [10, 50, 300])
 def test_the_spiral_of_row_d(size: int) -> None:
     X, y = pc.data.spirals()
-    model = pc.Sequential([pc.Dense(100, "relu"), pc.Dense(3, "softmax")], loss="cce",
-                          optimizer=pc.SGD(0.1), metrics=["accuracy"])  # fmt: skip
+    model = pc.Sequential(
+        [pc.Dense(100, "relu"), pc.Dense(3, "softmax")],
+        loss="cce",
+        optimizer=pc.SGD(0.1),
+        metrics=["accuracy"],
+    )
     history = model.fit(X, y, epochs=200, batch_size=size, verbose=0)
     assert history["loss"][-1] < history["loss"][0] and history["accuracy"][-1] > 0.5
 
@@ -625,16 +720,19 @@ def relu_neuron(dtype: Any) -> Found:
 
 
 @exercise(
-    losses=".126928 .201413 .313262 .474077 .126928", mean=".248522",
+    losses=".126928 .201413 .313262 .474077 .126928",
+    mean=".248522",
     gradient="-.119203 .182426 -.268941 -.377541 .119203",
-)  # fmt: skip
+)
 def bernoulli(dtype: Any) -> Found:
     z, y = leaf([2, -1.5, 1, 0.5, -2], dtype, "z"), leaf([1, 0, 1, 1, 0], dtype, "y")
     p = pc.sigmoid(z)
     total = pc.bce(p, y, reduction="sum")
     return {
-        "losses": pc.bce(p, y, reduction="none"), "mean": pc.bce(p, y), "gradient": pc.grad(total, z),
-    }  # fmt: skip
+        "losses": pc.bce(p, y, reduction="none"),
+        "mean": pc.bce(p, y),
+        "gradient": pc.grad(total, z),
+    }
 
 
 @pytest.mark.conformance

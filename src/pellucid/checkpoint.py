@@ -21,7 +21,7 @@ import numpy as np
 
 from pellucid import nn, optim
 from pellucid.errors import ArgumentError, DataError
-from pellucid.graph import FUNCTIONS, Array
+from pellucid.graph import Array
 from pellucid.losses import NAMES as LOSSES
 from pellucid.model import Sequential
 from pellucid.nn import init
@@ -66,7 +66,9 @@ def _description(model: Sequential) -> dict[str, Any]:
         "seed": model.seed,
         "steps": model._numbers.steps,
         "epochs": model._numbers.epochs,
-        "labels": None if model._labels is None else [model._labels.dtype.name, model._labels.tolist()],
+        "labels": None
+        if model._labels is None
+        else [model._labels.dtype.name, model._labels.tolist()],
     }
 
 
@@ -74,15 +76,16 @@ def _told(value: Any) -> Any:
     """Return a setting as JSON: {"type": "Dense", "units": 8} for a frozen value."""
     if is_dataclass(value) and not isinstance(value, type):
         if TYPES.get(type(value).__name__, type(value)) is not type(value):
-            raise ArgumentError(f"a class of your own has the name of ours, {type(value).__name__}", "rename it")
-        return {"type": type(value).__name__} | {f.name: _told(getattr(value, f.name)) for f in fields(value)}
+            raise ArgumentError(
+                f"a class of your own has the name of ours, {type(value).__name__}", "rename it"
+            )
+        return {"type": type(value).__name__} | {
+            f.name: _told(getattr(value, f.name)) for f in fields(value)
+        }
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
         return value.item()
-    name = getattr(value, "__name__", "")
-    if callable(value) and FUNCTIONS.get(name) is value:  # pc.relu is "relu"
-        return name
     what = "is a function" if callable(value) else f"is a {type(value).__name__}"
     raise ArgumentError(
         f"{getattr(value, '__name__', value)!r} {what}, which a file cannot hold",
@@ -112,7 +115,9 @@ def _write(path: Path, content: bytes) -> None:
     if not path.parent.is_dir():
         raise ArgumentError(f"there is no folder {str(path.parent)!r} to save in", "make it first")
     if path.is_dir():
-        raise ArgumentError(f"{str(path)!r} is a folder", "give a file name, such as model.safetensors")
+        raise ArgumentError(
+            f"{str(path)!r} is a folder", "give a file name, such as model.safetensors"
+        )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
@@ -139,7 +144,14 @@ def load(path: str | Path, custom: Mapping[str, type] | None = None) -> Sequenti
         model = _model(told, TYPES | dict(custom or {}), len(data))
     except DataError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise DataError(f"the file's description of the model cannot be read: {error}") from None
     wanted = dict(model.params) | {f"optimizer.{k}": v for k, v in model._numbers.state.items()}
     _fill(wanted, header, data)
@@ -150,14 +162,23 @@ def _model(told: dict[str, Any], known: Mapping[str, type], size: int) -> Sequen
     """Build the model of a description; memory for it is taken only where the file has as much."""
     inputs, counts = told["inputs"], (told["steps"], told["epochs"])
     if not all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate((*inputs, *counts))):
-        raise DataError(f"the file's sizes are no whole numbers: inputs {inputs}, steps and epochs {counts}")
+        raise DataError(
+            f"the file's sizes are no whole numbers: inputs {inputs}, steps and epochs {counts}"
+        )
     layers = [_made(d, known) for d in told["layers"]]
+    if told["dtype"] not in CODES:
+        raise DataError(f"the file's dtype is {told['dtype']!r}, not one of {', '.join(CODES)}")
     optimizer, dtype = _made(told["optimizer"], known), np.dtype(told["dtype"])
     needed = network(layers, tuple(inputs)).size * dtype.itemsize * (1 + len(optimizer.state))
     if needed != size:
         raise DataError(f"the file describes a model of {needed} bytes, but holds {size}")
     model = Sequential(
-        layers, loss=told["loss"], optimizer=optimizer, metrics=told["metrics"], dtype=dtype, seed=told["seed"]
+        layers,
+        loss=told["loss"],
+        optimizer=optimizer,
+        metrics=told["metrics"],
+        dtype=dtype,
+        seed=told["seed"],
     )
     model._build(tuple(inputs))
     model._numbers.steps, model._numbers.epochs = counts
@@ -168,10 +189,10 @@ def _model(told: dict[str, Any], known: Mapping[str, type], size: int) -> Sequen
 def _labels(told: Any) -> Array | None:
     if told is None:
         return None
-    dtype = np.dtype(told[0])
-    if dtype.kind not in "biuf":
-        raise DataError(f"the file's labels are {dtype.name}, not numbers")
-    return np.array(told[1], dtype)
+    kind = np.sctypeDict.get(told[0])
+    if kind is None or np.dtype(kind).kind not in "biuf":
+        raise DataError(f"the file's labels are {told[0]!r}, not numbers")
+    return np.array(told[1], kind)
 
 
 def _header(path: Path) -> tuple[dict[str, Any], bytes]:
@@ -179,7 +200,9 @@ def _header(path: Path) -> tuple[dict[str, Any], bytes]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, LARGEST_HEADER):
-            raise DataError(f"{path.name} is not a whole safetensors file: its header would be {length} bytes of {size}")
+            raise DataError(
+                f"{path.name} is not a whole safetensors file: its header would be {length} bytes of {size}"
+            )
         text, data = file.read(length), file.read()
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique)
@@ -207,7 +230,9 @@ def _metadata(header: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or told.get("format") != FORMAT:
-        raise DataError("the file holds arrays, but no model of this library, or one of a newer version")
+        raise DataError(
+            "the file holds arrays, but no model of this library, or one of a newer version"
+        )
     return told
 
 
@@ -217,7 +242,10 @@ def _made(told: Any, known: Mapping[str, type]) -> Any:
         return told
     name = told.get("type")
     if not isinstance(name, str) or name not in known:
-        raise DataError(f"the file names the class {name!r}, which is not known", "load(path, custom={name: class})")
+        raise DataError(
+            f"the file names the class {name!r}, which is not known",
+            "load(path, custom={name: class})",
+        )
     return known[name](**{k: _made(v, known) for k, v in told.items() if k != "type"})
 
 
@@ -248,7 +276,11 @@ def _tensor(name: str, entry: Any, data: bytes, end: int, like: Array) -> tuple[
         raise DataError(f"{name!r}: its bytes start at {start}, but the arrays before end at {end}")
     stop, code = entry["data_offsets"][1], entry.get("dtype")
     if code != CODES[like.dtype.name] or entry.get("shape") != list(like.shape):
-        raise DataError(f"{name!r} is {code} {entry.get('shape')}, the model's is {like.dtype} {list(like.shape)}")
+        raise DataError(
+            f"{name!r} is {code} {entry.get('shape')}, the model's is {like.dtype} {list(like.shape)}"
+        )
     if stop - start != like.nbytes or stop > len(data):
-        raise DataError(f"{name!r} needs {like.nbytes} bytes, the file has {max(0, min(stop, len(data)) - start)}")
+        raise DataError(
+            f"{name!r} needs {like.nbytes} bytes, the file has {max(0, min(stop, len(data)) - start)}"
+        )
     return np.frombuffer(data[start:stop], DTYPES[code]).reshape(like.shape), stop

@@ -82,7 +82,7 @@ def _report(shares: Array, truth: Array, X: Array, shades: str) -> Iterator[str]
     """Yield the share that is right, and some images with what was read and what they are."""
     read = shares.argmax(axis=1)
     wrong = np.flatnonzero(read != truth)
-    yield f"\nOf the {len(truth)} held-out digits it reads {(read == truth).mean():.1%} rightly"
+    yield f"\nOf the {len(truth)} held-out digits it reads {(read == truth).mean():.1%} correctly"
     rows = _chosen(shares, truth, wrong)
     if len(wrong):
         yield f"and {len(wrong)} wrongly; the last one here is of those.\n"

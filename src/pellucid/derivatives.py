@@ -16,7 +16,7 @@ from pellucid import ops
 from pellucid.backward import backward, differentiable, gradients
 from pellucid.dims import Dim, show
 from pellucid.errors import ArgumentError, ShapeError
-from pellucid.graph import Node, build, lift, numeric, order, value
+from pellucid.graph import Node, build, lift, moving, numeric, order, value
 from pellucid.op import OPS
 from pellucid.protocol import leaves, like, scalar
 
@@ -174,9 +174,9 @@ class Frame:
         self.args = [args[k] for k in numbers]
         self.nested = any(isinstance(leaf, Node) for leaf in leaves(list(args)))
         self.inputs = [_leaf(x) for x in leaves(self.args)]
-        moving = like(self.args, self.inputs)
+        places = like(self.args, self.inputs)
         full = list(args)
-        for k, arg in zip(numbers, moving, strict=True):
+        for k, arg in zip(numbers, places, strict=True):
             full[k] = arg
         self.output = function(*full, **settings)
 
@@ -207,12 +207,12 @@ def _leaf(x: Any) -> Node:
     """Return a fresh place for an argument: what is asked about here is only this one."""
     if isinstance(x, Node):
         differentiable(x)
-        return build(OPS["identity"], (x,), (("token", object()),))
+        return moving(build(OPS["identity"], (x,), (("token", object()),)))
     array = numeric(x, "an argument")
     array = array.astype(float) if isinstance(x, int) and not isinstance(x, bool) else array
     leaf = value(array, "x")
     differentiable(leaf)
-    return leaf
+    return moving(leaf)
 
 
 # -- a reader's own rule -------------------------------------------------------------------------

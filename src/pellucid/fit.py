@@ -50,7 +50,12 @@ class Numbers:
     epochs: int = 0
 
     def copy(self) -> Numbers:
-        return Numbers(self.params.copy(), {k: v.copy() for k, v in self.state.items()}, self.steps, self.epochs)
+        return Numbers(
+            self.params.copy(),
+            {k: v.copy() for k, v in self.state.items()},
+            self.steps,
+            self.epochs,
+        )
 
     def restore(self, other: Numbers) -> None:
         """Take over another's values, in this one's memory, which views look at."""
@@ -119,7 +124,9 @@ class Loop:
         numbers = self.stepper.numbers
         first = numbers.epochs
         batches = -(-len(self.data) // self.batch_size)
-        self._tell("on_train_begin", {"epochs": self.epochs, "samples": len(self.data), "batches": batches})
+        self._tell(
+            "on_train_begin", {"epochs": self.epochs, "samples": len(self.data), "batches": batches}
+        )
         good = numbers.copy()
         try:
             for epoch in range(self.epochs):
@@ -135,7 +142,9 @@ class Loop:
                     break
         except KeyboardInterrupt:
             numbers.restore(good)
-            history.cut(numbers.epochs - first)  # it may have come between an epoch's end and its log
+            history.cut(
+                numbers.epochs - first
+            )  # it may have come between an epoch's end and its log
             history.stopped = f"interrupted after epoch {history.epochs}"
         history.seconds = time.perf_counter() - start
         self._tell("on_train_end", {})
@@ -169,7 +178,11 @@ class Loop:
         n, size = len(self.data), self.batch_size
         if size >= n:
             return [None]
-        order = rng.permutation(rng.key(self.stepper.seed, "shuffle", epoch), n) if self.shuffle else np.arange(n)
+        order = (
+            rng.permutation(rng.key(self.stepper.seed, "shuffle", epoch), n)
+            if self.shuffle
+            else np.arange(n)
+        )
         return [order[start : start + size] for start in range(0, n, size)]
 
     def _recover(self, good: Numbers, failed: int, history: History) -> None:

@@ -37,16 +37,22 @@ class Gate:
 
     def forward(self, *inputs: Any) -> Any:
         """Return the gate's value, and remember its inputs for `backward`."""
-        leaves = [value(numbers(x, f"input {k + 1}", float), f"x{k + 1}") for k, x in enumerate(inputs)]
+        leaves = [
+            value(numbers(x, f"input {k + 1}", float), f"x{k + 1}") for k, x in enumerate(inputs)
+        ]
         try:
             output = self.function(*leaves, **self.settings)
             found = ops.core.writable(output) if isinstance(output, Node) else None
         except PellucidError:
             raise
         except Exception as error:
-            raise ArgumentError(f"the gate {self.name!r} cannot take {_shapes(leaves)}: {error}") from None
+            raise ArgumentError(
+                f"the gate {self.name!r} cannot take {_shapes(leaves)}: {error}"
+            ) from None
         if not isinstance(output, Node):
-            raise ArgumentError(f"the gate {self.name!r} has several outputs", f"call pc.{self.name} itself")
+            raise ArgumentError(
+                f"the gate {self.name!r} has several outputs", f"call pc.{self.name} itself"
+            )
         self.inputs, self.output = leaves, output
         return found
 

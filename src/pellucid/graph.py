@@ -54,7 +54,7 @@ class Node:
 
     __slots__ = (
         "__weakref__", "_value", "args", "attrs", "data", "dtype", "line", "name", "op", "shape",
-        "symbolic", "weak",
+        "symbolic", "traced", "weak",
     )  # fmt: skip
     op: Op | None
     args: tuple[Node, ...]
@@ -63,6 +63,7 @@ class Node:
     dtype: np.dtype[Any]
     weak: bool  # a Python number, whose dtype yields to that of arrays
     symbolic: bool  # no data below it: a value needs a feed
+    traced: bool  # moves with an argument that a derivative is being taken for
     name: str
     data: Any
     line: tuple[str, int] | None
@@ -77,6 +78,7 @@ class Node:
         shape: Shape,
         dtype: np.dtype[Any],
         symbolic: bool,
+        traced: bool = False,
         weak: bool = False,
         name: str = "",
         data: Any = None,
@@ -89,6 +91,7 @@ class Node:
         put(self, "dtype", dtype)
         put(self, "weak", weak)
         put(self, "symbolic", symbolic)
+        put(self, "traced", traced)
         put(self, "name", name)
         put(self, "data", data)
         put(self, "line", _user_line())
@@ -111,10 +114,12 @@ class Node:
 
     @property
     def ndim(self) -> int:
+        """How many axes it has."""
         return len(self.shape)
 
     @property
     def size(self) -> dims.Size:
+        """How many elements it has."""
         return dims.product(self.shape)
 
     @property
@@ -151,17 +156,30 @@ class Node:
             )
         return self.value
 
+    def _taken_out(self, asked: str) -> Any:
+        """Return the single number, unless a slope would silently be lost with it."""
+        if self.traced and self.dtype.kind == "f":
+            raise TraceError(
+                f"Python asked for {asked} of {self!r} while a derivative is being taken",
+                "use NumPy's functions (np.exp, not math.exp), which nodes follow; "
+                "for a number on purpose, node.value",
+            )
+        return self._decided(asked).item()
+
     def __bool__(self) -> bool:
         return bool(self._decided("the truth"))
 
     def __float__(self) -> float:
-        return float(self._decided("the number").item())
+        return float(self._taken_out("the number"))
 
     def __int__(self) -> int:
-        return int(self._decided("the integer").item())
+        return int(self._taken_out("the integer"))
 
     def __index__(self) -> int:
-        return self._decided("the index").item().__index__()  # type: ignore[no-any-return]
+        return self._taken_out("the index").__index__()  # type: ignore[no-any-return]
+
+    def __format__(self, spec: str) -> str:
+        return format(self._decided("the number").item(), spec) if spec else repr(self)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -225,13 +243,16 @@ class Node:
         return node
 
     def item(self) -> Any:
-        return self._decided("the number").item()
+        """Return a single number as Python's own."""
+        return self._taken_out("the number")
 
     def reshape(self, *shape: Any, order: str = "C") -> Node:
+        """Return the same values in another shape; one size may be -1."""
         node: Node = FUNCTIONS["reshape"](self, _one_tuple(shape), order)
         return node
 
     def transpose(self, *axes: Any) -> Node:
+        """Return the array with its axes in another order; reversed, where none is given."""
         node: Node = FUNCTIONS["transpose"](self, _one_tuple(axes) or None)
         return node
 
@@ -327,6 +348,12 @@ def check_name(name: str) -> None:
         )
 
 
+def moving(node: Node) -> Node:
+    """Mark a fresh node as an argument that a derivative is being taken for."""
+    object.__setattr__(node, "traced", True)
+    return node
+
+
 def lift(x: Any) -> Node:
     """Return `x` as a node: a number or array becomes a constant, a dimension an op on sizes."""
     if isinstance(x, Node):
@@ -355,7 +382,10 @@ def _made(op: Op, args: tuple[Node, ...], attrs: Attrs) -> Node:
         return constant(_folded(op, attrs, [a.data for a in args]))
     # a size is known only when data come, even where nothing else is symbolic
     open_ended = op.kind == "dim" or any(a.symbolic for a in args)
-    return Node(op, args, attrs, shape=shape, dtype=dtype, weak=weak, symbolic=open_ended)
+    traced = op.vjp != (None,) and any(a.traced for a in args)
+    return Node(
+        op, args, attrs, shape=shape, dtype=dtype, weak=weak, symbolic=open_ended, traced=traced
+    )
 
 
 _WEAK = {"b": False, "i": 0, "f": 0.0}  # what stands for a Python number in NumPy's promotion

@@ -23,11 +23,15 @@ def features(X: Any, dtype: Any, expected: Shape | None = None, name: str = "X")
     """Return X as a C-ordered array of samples in rows, (n, …); `expected` is one sample's shape."""
     array = numbers(X, name, dtype)
     if array.ndim == 0:
-        raise ShapeError(f"{name} is a single number", "rows are samples: give an array of shape (n, features)")
+        raise ShapeError(
+            f"{name} is a single number", "rows are samples: give an array of shape (n, features)"
+        )
     if array.ndim == 1:
         _one_dimensional(array, expected, name)
     if not array.size:
-        raise DataError(f"{name} is empty: {array.shape}", "give at least one sample of at least one feature")
+        raise DataError(
+            f"{name} is empty: {array.shape}", "give at least one sample of at least one feature"
+        )
     if expected is not None and array.shape[1:] != expected:
         _wrong_features(array, expected, name)
     return _finite(array, name)
@@ -37,14 +41,18 @@ def _one_dimensional(array: Array, expected: Shape | None, name: str) -> None:
     hint = "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
     if expected == array.shape:
         hint = "that is one sample: X.reshape(1, -1), or X[None, :]"
-    raise ShapeError(f"{name} has one axis, {array.shape}, but rows are samples: (n, features)", hint)
+    raise ShapeError(
+        f"{name} has one axis, {array.shape}, but rows are samples: (n, features)", hint
+    )
 
 
 def _wrong_features(array: Array, expected: Shape, name: str) -> None:
     turned = array.ndim == 2 and (array.shape[0],) == expected
     hint = "did you mean X.T?" if turned else "give the features that the model was built for"
     wanted = ("n", *expected)
-    raise ShapeError(f"{name} is {array.shape}, the model takes ({', '.join(map(str, wanted))})", hint)
+    raise ShapeError(
+        f"{name} is {array.shape}, the model takes ({', '.join(map(str, wanted))})", hint
+    )
 
 
 def numbers(x: Any, name: str, dtype: Any) -> Array:
@@ -54,7 +62,9 @@ def numbers(x: Any, name: str, dtype: Any) -> Array:
     try:
         array = np.asarray(x)
     except ValueError as error:
-        raise DtypeError(f"{name} is not a regular array: {error}", "make all rows equally long") from None
+        raise DtypeError(
+            f"{name} is not a regular array: {error}", "make all rows equally long"
+        ) from None
     if array.dtype.kind not in "biuf":
         raise DtypeError(
             f"{name} holds {_kind(array)}, not numbers",
@@ -71,7 +81,9 @@ def _kind(array: Array) -> str:
     if array.dtype.kind == "O":
         first = array.ravel()[0] if array.size else None
         return f"Python objects (the first is {type(first).__name__})"
-    return {"U": "strings", "S": "bytes", "c": "complex numbers", "M": "dates"}.get(array.dtype.kind, str(array.dtype))
+    return {"U": "strings", "S": "bytes", "c": "complex numbers", "M": "dates"}.get(
+        array.dtype.kind, str(array.dtype)
+    )
 
 
 def _overflow(array: Array, converted: Array, name: str) -> None:
@@ -89,7 +101,9 @@ def _finite(array: Array, name: str) -> Array:
     if not bad.any():
         return array
     where, short = np.argwhere(bad), name.split()[-1]
-    kinds = " and ".join(k for k, found in (("NaN", np.isnan(array)), ("Inf", np.isinf(array))) if found.any())
+    kinds = " and ".join(
+        k for k, found in (("NaN", np.isnan(array)), ("Inf", np.isinf(array))) if found.any()
+    )
     rows = _few(np.unique(where[:, 0])) if array.ndim else "0"
     columns = f", columns {_few(np.unique(where[:, 1]))}" if array.ndim > 1 else ""
     raise DataError(
@@ -110,11 +124,19 @@ def same_length(X: Array, y: Any, of: str = "") -> None:
     """Say so where samples and targets are not equally many, and guess why."""
     shape = _shape(y, f"{of}y")
     if not shape:
-        raise ShapeError(f"{of}y is a single number, {of}X is {X.shape}", "give one target for each row of X")
+        raise ShapeError(
+            f"{of}y is a single number, {of}X is {X.shape}", "give one target for each row of X"
+        )
     if X.shape[0] != shape[0]:
         turned = X.ndim == 2 and X.shape[1] == shape[0]
         flipped = len(shape) == 2 and shape[1] == X.shape[0]
-        hint = "did you mean X.T?" if turned else "did you mean y.T?" if flipped else "give one target for each row of X"
+        hint = (
+            "did you mean X.T?"
+            if turned
+            else "did you mean y.T?"
+            if flipped
+            else "give one target for each row of X"
+        )
         raise ShapeError(f"{of}X is {X.shape}, {of}y has {shape[0]} rows", hint)
 
 
@@ -124,7 +146,9 @@ def _shape(y: Any, name: str) -> Shape:
     try:
         return np.shape(y)
     except ValueError as error:
-        raise DtypeError(f"{name} is not a regular array: {error}", "make all rows equally long") from None
+        raise DtypeError(
+            f"{name} is not a regular array: {error}", "make all rows equally long"
+        ) from None
 
 
 def targets(y: Any, loss: Loss, output: Shape, dtype: Any, name: str = "y") -> Array:
@@ -142,7 +166,9 @@ def targets(y: Any, loss: Loss, output: Shape, dtype: Any, name: str = "y") -> A
 def _shaped(array: Array, output: Shape) -> Array:
     if array.shape[1:] == output:
         return array
-    if output == (1,) and array.ndim == 1:  # (n,) becomes (n, 1): it cannot broadcast into (n, n) later
+    if (
+        output == (1,) and array.ndim == 1
+    ):  # (n,) becomes (n, 1): it cannot broadcast into (n, n) later
         return array.reshape(-1, 1)
     if output == () and array.shape[1:] == (1,):
         return array.reshape(-1)
@@ -163,12 +189,17 @@ def _one_hot(array: Array, loss: Loss, output: Shape) -> Array:
         return array
     if (array != np.floor(array)).any():
         odd = array[array != np.floor(array)][0]
-        raise DataError(f"y holds {odd:g}, but labels are whole numbers", f"labels count the classes from 0 to {classes - 1}")
+        raise DataError(
+            f"y holds {odd:g}, but labels are whole numbers",
+            f"labels count the classes from 0 to {classes - 1}",
+        )
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= classes:
         hint = f"subtract {low}: y - {low}" if low > 0 and high - low < classes else (
             f"labels count from 0 to {classes - 1}; for {high + 1} classes give the last layer {high + 1} units")  # fmt: skip
-        raise DataError(f"y holds labels from {low} to {high}, but the model has {classes} classes", hint)
+        raise DataError(
+            f"y holds labels from {low} to {high}, but the model has {classes} classes", hint
+        )
     rows: Array = (array[:, None] == np.arange(classes)).astype(float)
     return rows
 
@@ -188,10 +219,19 @@ def _rows_of_shares(array: Array, loss: Loss) -> Array:
 def _in_range(array: Array, loss: Loss) -> None:
     low, high = array.min(), array.max()
     if loss.targets == "binary" and (low < 0 or high > 1):
-        hint = "relabel: (y > 0).astype(float)" if low == -1 else "labels are 0 and 1, or probabilities between"
-        raise DataError(f"y runs from {low:g} to {high:g}, but {loss.name} takes labels from 0 to 1", hint)
+        hint = (
+            "relabel: (y > 0).astype(float)"
+            if low == -1
+            else "labels are 0 and 1, or probabilities between"
+        )
+        raise DataError(
+            f"y runs from {low:g} to {high:g}, but {loss.name} takes labels from 0 to 1", hint
+        )
     if loss.targets == "signs" and set(np.unique(array)) - {-1.0, 1.0}:
-        raise DataError(f"y holds {_few(np.unique(array))}, but hinge takes labels -1 and 1", "relabel: 2 * y - 1")
+        raise DataError(
+            f"y holds {_few(np.unique(array))}, but hinge takes labels -1 and 1",
+            "relabel: 2 * y - 1",
+        )
     if loss.targets == "counts" and low < 0:
         raise DataError(f"y holds {low:g}, but counts are at least 0")
 
@@ -215,10 +255,13 @@ def weights(given: Any, n: int) -> Array:
     """Return one weight for each of n samples, as float64."""
     array = _finite(numbers(given, "sample_weight", np.float64), "sample_weight")
     if array.shape not in ((n,), (n, 1)):
-        raise ShapeError(f"sample_weight is {array.shape} for {n} samples", "give one weight for each row")
+        raise ShapeError(
+            f"sample_weight is {array.shape} for {n} samples", "give one weight for each row"
+        )
     if (array < 0).any() or not array.any():
         raise DataError(
-            f"sample_weight runs from {array.min():g} to {array.max():g}", "weights are at least 0, and not all 0"
+            f"sample_weight runs from {array.min():g} to {array.max():g}",
+            "weights are at least 0, and not all 0",
         )
     return array.reshape(n)
 
@@ -232,7 +275,9 @@ def sample_weights(given: Any, class_weight: Any, y: Array, loss: Loss, dtype: A
     if class_weight is not None:
         total = total * _of_classes(class_weight, y, loss)
     if not total.any():
-        raise DataError("sample_weight and class_weight leave every sample a weight of 0", "keep one above 0")
+        raise DataError(
+            "sample_weight and class_weight leave every sample a weight of 0", "keep one above 0"
+        )
     total = total / total.max()  # the sum of huge weights would overflow
     scaled: Array = (total * (n / total.sum())).astype(dtype)
     return scaled
@@ -240,14 +285,25 @@ def sample_weights(given: Any, class_weight: Any, y: Array, loss: Loss, dtype: A
 
 def _of_classes(class_weight: Any, y: Array, loss: Loss) -> Array:
     if not loss.classifies:
-        raise ArgumentError(f"class_weight has no meaning for the loss {loss.name!r}", "use sample_weight")
+        raise ArgumentError(
+            f"class_weight has no meaning for the loss {loss.name!r}", "use sample_weight"
+        )
     if loss.targets != "classes" and y.shape[1:] != (1,):
-        raise ArgumentError(f"class_weight has no meaning for several labels at once, {y.shape}", "use sample_weight")
-    labels = y.argmax(axis=-1) if loss.targets == "classes" else (y.reshape(len(y), -1)[:, 0] > 0.5).astype(int)
+        raise ArgumentError(
+            f"class_weight has no meaning for several labels at once, {y.shape}",
+            "use sample_weight",
+        )
+    labels = (
+        y.argmax(axis=-1)
+        if loss.targets == "classes"
+        else (y.reshape(len(y), -1)[:, 0] > 0.5).astype(int)
+    )
     count = y.shape[-1] if loss.targets == "classes" else 2
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ArgumentError(f"class_weight is {class_weight!r}", 'give "balanced" or a dict {label: weight}')
+            raise ArgumentError(
+                f"class_weight is {class_weight!r}", 'give "balanced" or a dict {label: weight}'
+            )
         sizes = np.bincount(labels, minlength=count)
         each: Array = len(y) / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
     else:
@@ -259,11 +315,23 @@ def _of_classes(class_weight: Any, y: Array, loss: Loss) -> Array:
 def _given_weights(class_weight: Any, loss: Loss, count: int) -> Array:
     """Return the weight of each class from a dict; a class that it does not name has 1."""
     if not isinstance(class_weight, Mapping):
-        raise ArgumentError(f"class_weight is a {type(class_weight).__name__}", 'give "balanced" or a dict {label: weight}')
+        raise ArgumentError(
+            f"class_weight is a {type(class_weight).__name__}",
+            'give "balanced" or a dict {label: weight}',
+        )
     labels = [-1, 1] if loss.targets == "signs" else list(range(count))
     for label, weight in class_weight.items():
         if label not in labels:
-            raise ArgumentError(f"class_weight names the class {label!r}", f"the classes are {labels[0]} to {labels[-1]}")
-        if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
-            raise ArgumentError(f"class_weight[{label!r}] is {weight!r}", "a weight is a number of at least 0")
+            raise ArgumentError(
+                f"class_weight names the class {label!r}",
+                f"the classes are {labels[0]} to {labels[-1]}",
+            )
+        if (
+            isinstance(weight, bool)
+            or not isinstance(weight, Real)
+            or not 0 <= float(weight) < np.inf
+        ):
+            raise ArgumentError(
+                f"class_weight[{label!r}] is {weight!r}", "a weight is a number of at least 0"
+            )
     return np.array([float(class_weight.get(k, 1.0)) for k in labels])

@@ -16,7 +16,11 @@ Targets = Literal["values", "binary", "classes", "signs", "counts"]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss by name: its formula, its targets, the link from scores to what `predict` returns."""
+    """A loss by name: its formula, its targets, the link from scores to what `predict` returns.
+
+    `targets` are values, binary (0 and 1), classes (labels or one-hot rows), signs (-1 and 1) or
+    counts; `link` is applied by `predict` where the loss takes scores.
+    """
 
     name: str
     function: Function
@@ -26,7 +30,7 @@ class Loss:
     aliases: tuple[str, ...] = field(default=())
 
     def __call__(self, prediction: Node, target: Node, reduction: str = "mean") -> Node:
-        """Return the loss of a batch: a single number, or one for each element if reduction="none"."""
+        """Return the loss of a batch: a single number; each one's where `reduction` is "none"."""
         if reduction == "mean" and self.name == "custom":
             result: Node = self.function(prediction, target)
             return result

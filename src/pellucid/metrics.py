@@ -20,7 +20,10 @@ TAKEN = ("X", "Y", "data_loss", "grads", "learning_rate", "loss", "m", "n", "np"
 
 
 def accuracy(prediction: Node, target: Node, loss: Loss) -> Node:
-    """Share of samples whose most likely class is the right one; of labels, where there are several."""
+    """Share of samples whose most likely class is right; of labels, where there are several.
+
+    (n, classes), (n, classes) -> (); with one output, class 1 is above 0.5 (above 0 for signs).
+    """
     if loss.targets == "classes" or (prediction.shape[-1] != 1 and loss.targets != "binary"):
         right = ops.argmax(prediction, axis=-1) == ops.argmax(target, axis=-1)
     else:
@@ -58,4 +61,6 @@ def check_metrics(metrics: Sequence[str | Function], loss: Loss) -> None:
     names = [metric(m, loss)[0] for m in metrics]
     for name in names:
         if names.count(name) > 1:
-            raise ArgumentError(f"two metrics are called {name!r}", "give each a name: def top_error(p, y): …")
+            raise ArgumentError(
+                f"two metrics are called {name!r}", "give each a name: def top_error(p, y): …"
+            )

@@ -55,7 +55,11 @@ class Parameters(MutableMapping[str, Array]):
         view = self[name]
         array = intake.numbers(value, name, view.dtype)
         if array.shape != view.shape:
-            hint = f"did you mean {name}.T?" if array.shape == view.shape[::-1] else "the layers decide the shapes"
+            hint = (
+                f"did you mean {name}.T?"
+                if array.shape == view.shape[::-1]
+                else "the layers decide the shapes"
+            )
             raise ShapeError(f"{name} is {view.shape}, the array given is {array.shape}", hint)
         view[...] = array
 
@@ -136,10 +140,20 @@ class Sequential:
 
     def _append(self, layer: Layer) -> None:
         if not isinstance(layer, Layer):
-            hint = "pass an instance, such as pc.Dense(8)" if isinstance(layer, type) else "see pc.Layer"
+            hint = (
+                "pass an instance, such as pc.Dense(8)"
+                if isinstance(layer, type)
+                else "see pc.Layer"
+            )
             raise DtypeError(f"a layer is expected, not {layer!r}", hint)
-        if self._net is not None and getattr(self, "_numbers", None) is not None and self._numbers.steps:
-            raise ArgumentError("the model has been trained, so its layers are fixed", "make a new one")
+        if (
+            self._net is not None
+            and getattr(self, "_numbers", None) is not None
+            and self._numbers.steps
+        ):
+            raise ArgumentError(
+                "the model has been trained, so its layers are fixed", "make a new one"
+            )
         self.layers = (*self.layers, layer)
 
     def _build_if_known(self) -> None:
@@ -158,7 +172,9 @@ class Sequential:
         self._net = net
         state = {name: np.zeros_like(flat) for name in self.optimizer.state}
         self._numbers = Numbers(flat, state)
-        self._views = Parameters({s.name: flat[s.start : s.stop].reshape(s.shape) for s in net.slots})
+        self._views = Parameters(
+            {s.name: flat[s.start : s.stop].reshape(s.shape) for s in net.slots}
+        )
         self._runners = {}
         self._stepper: Stepper | None = None
 
@@ -181,7 +197,9 @@ class Sequential:
         self._optimizer = optimizer_named(chosen)
         if self._net is not None:
             flat, kept = self._numbers.params, self._numbers.state
-            self._numbers.state = {n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state}
+            self._numbers.state = {
+                n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state
+            }
             self._stepper, self._runners = None, {}
 
     @contextmanager
@@ -250,11 +268,15 @@ class Sequential:
             self._build(array.shape[1:])
         return array
 
-    def _batch(self, X: Any, y: Any, weight: Any = None, classes: Any = None, of: str = "") -> Batch:
+    def _batch(
+        self, X: Any, y: Any, weight: Any = None, classes: Any = None, of: str = ""
+    ) -> Batch:
         """Check and convert samples and targets; nothing of the model changes if they are refused."""
         loss, known = self.loss_function, self._net
         if loss is None:
-            raise ArgumentError("the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")')
+            raise ArgumentError(
+                "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
+            )
         check_outputs(self.layers, loss)
         array = intake.features(X, self.dtype, known.input_shape if known else None, f"{of}X")
         intake.same_length(array, y, of)
@@ -295,16 +317,29 @@ class Sequential:
         _check_settings(epochs, batch_size, print_every, backend)
         hooks = [*_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
         with self._unless_refused():
-            X, y, sample_weight, held = self._held_out(X, y, sample_weight, validation_data, validation_split)
+            X, y, sample_weight, held = self._held_out(
+                X, y, sample_weight, validation_data, validation_split
+            )
             train = self._batch(X, y, sample_weight, class_weight)
             checked = None if held is None else self._batch(held[0], held[1], of="validation ")
             self._prepare(train, y)
-        validate = (lambda: {f"val_{k}": v for k, v in self._evaluated(checked).items()}) if checked else None
+        validate = (
+            (lambda: {f"val_{k}": v for k, v in self._evaluated(checked).items()})
+            if checked
+            else None
+        )
         for callback in hooks:
             callback.model, callback.stopped = self, ""
         size = min(batch_size or len(train), len(train))
         self.history = Loop(
-            self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks, validate
+            self._steps(),
+            train,
+            epochs,
+            size,
+            shuffle,
+            self.optimizer.learning_rate,
+            hooks,
+            validate,
         ).run()
         return self.history
 
@@ -314,7 +349,9 @@ class Sequential:
         if self._labels is None and self.loss_function is not None:
             self._labels = intake.label_values(y, self.loss_function, self._built.output_shape)
 
-    def _held_out(self, X: Any, y: Any, weights: Any, data: Any, share: float) -> tuple[Any, Any, Any, Any]:
+    def _held_out(
+        self, X: Any, y: Any, weights: Any, data: Any, share: float
+    ) -> tuple[Any, Any, Any, Any]:
         """Return training samples, targets and weights, and the validation pair."""
         check_share(share, "validation_split")
         if data is not None and share:
@@ -356,7 +393,12 @@ class Sequential:
 
     def _run(self, kind: str, batch: Batch, *options: Any) -> dict[str, Array]:
         program, runner = self._runner(kind, *options)
-        given = {"X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": self._numbers.params}
+        given = {
+            "X": batch.X,
+            "Y": batch.Y,
+            "sample_weight": batch.weights,
+            "params": self._numbers.params,
+        }
         with self._reading:
             found = runner(*(given[leaf.name] for leaf in program.inputs), n=len(batch))
             found = found if isinstance(found, tuple) else (found,)
@@ -371,7 +413,9 @@ class Sequential:
     def predict_classes(self, X: Any) -> Array:
         """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""
         p, loss = self.predict(X), self.loss_function
-        if loss is None or not (loss.classifies or p.shape[-1] > 1 or loss.name in ("mse", "half_mse")):
+        if loss is None or not (
+            loss.classifies or p.shape[-1] > 1 or loss.name in ("mse", "half_mse")
+        ):
             raise ArgumentError("the model predicts values, not classes", "use predict")
         if loss.targets == "classes" or (p.shape[-1] > 1 and loss.targets != "binary"):
             index = p.argmax(axis=-1)
@@ -416,7 +460,9 @@ class Sequential:
             raise one_of("backend", backend, ["numpy"])
         self._built
         if self.loss_function is None:
-            raise ArgumentError("the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")')
+            raise ArgumentError(
+                "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
+            )
         return source(self._steps().program(False)[0].program)
 
     def summary(self) -> str:
@@ -479,5 +525,7 @@ def _callbacks(given: Any) -> list[Callback]:
     hooks: list[Callback] = _list(given, "callbacks", "[pc.Progress()]")
     for callback in hooks:
         if not isinstance(callback, Callback):
-            raise DtypeError(f"a callback is expected, not {callback!r}", "pc.LambdaCallback(on_epoch_end=…)")
+            raise DtypeError(
+                f"a callback is expected, not {callback!r}", "pc.LambdaCallback(on_epoch_end=…)"
+            )
     return hooks

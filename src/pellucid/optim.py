@@ -54,7 +54,9 @@ def _check(optimizer: Optimizer, name: str, allowed: Callable[[float], bool], hi
 
 
 def _positive(optimizer: Optimizer, name: str) -> None:
-    _check(optimizer, name, lambda x: 0 < x < float("inf"), "a positive number, such as 0.1 or 0.001")
+    _check(
+        optimizer, name, lambda x: 0 < x < float("inf"), "a positive number, such as 0.1 or 0.001"
+    )
 
 
 def _share(optimizer: Optimizer, name: str) -> None:

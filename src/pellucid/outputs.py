@@ -20,7 +20,9 @@ def check_outputs(layers: Sequence[Layer], loss: Loss | None) -> None:
     plain = [layer.layer if isinstance(layer, Shared) else layer for layer in layers]
     for before, after in zip(plain, plain[1:], strict=False):
         if isinstance(after, Activation) and _last(before) == _last(after) == "softmax":
-            raise ArgumentError("softmax after softmax flattens the shares", "keep only the last one")
+            raise ArgumentError(
+                "softmax after softmax flattens the shares", "keep only the last one"
+            )
     if not plain or _last(plain[-1]) is None:
         return
     if loss is not None:
@@ -54,4 +56,6 @@ def _check_single(layer: Dense, loss: Loss | None) -> None:
     if _last(layer) == "softmax":
         raise ArgumentError("a softmax of one unit is always 1", f"2 units, or {binary}")
     if loss is not None and loss.targets == "classes":
-        raise ArgumentError(f"the loss {loss.name!r} takes classes, but the last layer has one unit", binary)
+        raise ArgumentError(
+            f"the loss {loss.name!r} takes classes, but the last layer has one unit", binary
+        )

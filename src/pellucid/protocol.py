@@ -40,11 +40,22 @@ def _array(x: Any) -> Any:
     return x.value if isinstance(x, Node) else x
 
 
-def _known(name: str) -> Callable[..., Any]:
+# of NumPy's submodules only these mean the same as ours: np.linalg.trace takes other axes
+SUBMODULES = {"linalg.norm", "linalg.matmul", "linalg.matrix_transpose", "linalg.tensordot"}
+
+
+def _place(called: Any) -> str:
+    """Return the submodule of a NumPy function, with a dot, or ""."""
+    inside = getattr(called, "__module__", "").removeprefix("numpy").lstrip(".")
+    return f"{inside}." if inside and not inside.startswith("_") else ""
+
+
+def _known(name: str, place: str = "") -> Callable[..., Any]:
     function = FUNCTIONS.get(name) or PLAIN.get(name)
-    if function is None or name.startswith("__"):
+    strange = place and place + name not in SUBMODULES
+    if function is None or strange or name.startswith("__"):
         raise DtypeError(
-            f"np.{name} is not known to the graph",
+            f"np.{place}{name} is not known to the graph",
             "write it with the functions in the op reference, or give it node.value",
         )
     return function
@@ -90,7 +101,7 @@ def _reduction(name: str) -> Callable[..., Any]:
 def function(called: Any, args: Any, settings: Mapping[str, Any]) -> Any:
     """Answer any other NumPy function: its arguments, by their names, become ours."""
     name = called.__name__
-    target, theirs = _known(name), _parameters(called)
+    target, theirs = _known(name, _place(called)), _parameters(called)
     if (
         not theirs
         or name in PLAIN

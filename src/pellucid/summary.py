@@ -18,7 +18,10 @@ def summary(net: Network, dtype: np.dtype[Any], optimizer: Optimizer) -> str:
     rows: Rows = [("layer", "output", "parameters"), ("input", show((BATCH, *net.input_shape)), "")]
     rows += _layers(net)
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     lines.insert(1, "─" * (sum(widths) + 4))
     copies = 2 + len(optimizer.state)
     bytes_ = net.size * dtype.itemsize * copies
@@ -50,4 +53,3 @@ def _size(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1024
     return f"{count:.3g} GiB"
-

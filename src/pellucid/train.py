@@ -96,7 +96,7 @@ class Blueprint:
         out = graph.outputs
         views = {s.name: out[s.name] for s in self.net.slots}
         slopes = {f"d_{s.name}": out[f"d_{s.name}"] for s in self._backwards()}
-        returns = ["loss", *self._measured(out)]
+        returns = ["loss", *(k for k in ("data_loss",) if k in out), *self._measured(out)]
         told = [k for k in ("data_loss", "loss") if k in out] + self._measured(out)
         update = Section("update", {}, {name: out[f"new_{name}"] for name in stores})
         sections = [
@@ -134,7 +134,7 @@ class Blueprint:
         linked = self.loss.link(out) if self.loss.link else out
         outputs |= {name: _single(name, f(linked, self.Y)) for name, f in self._metrics}
         outputs |= p | {"scores": out, "prediction": linked}
-        return fused(unlabeled(outputs, {**p, **values}))
+        return fused(unlabeled(outputs, {**p, **values}, self.dtype))
 
     def _loss(self, out: Node, target: Node, weighted: bool) -> Node:
         if not weighted:
@@ -195,7 +195,7 @@ class Blueprint:
         """Every z and a, and the output, by name."""
         p = parameters(self.net, self.flat)
         values = forward(self.net, self.X, p)
-        graph = unlabeled({**p, **values}, {**p, **values})
+        graph = unlabeled({**p, **values}, {**p, **values}, self.dtype)
         return self._plain("activations", graph, {k: graph.outputs[k] for k in values}, [self.X])
 
     def _plain(

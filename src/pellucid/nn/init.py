@@ -30,7 +30,9 @@ class _Scaled(Initializer):
 
     def __post_init__(self) -> None:
         if self.distribution not in ("normal", "uniform"):
-            raise ArgumentError(f"distribution {self.distribution!r}", 'choose "normal" or "uniform"')
+            raise ArgumentError(
+                f"distribution {self.distribution!r}", 'choose "normal" or "uniform"'
+            )
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         """Return the variance of one weight."""

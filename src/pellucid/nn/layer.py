@@ -57,7 +57,9 @@ class Layer:
 
     def __call__(self, x: Node, p: Params) -> Node:
         """Return the output for a batch x, (n, …); `p` holds the parameters by name, as nodes."""
-        raise NotImplementedError(f"{type(self).__name__} has no formula: define __call__(self, x, p)")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no formula: define __call__(self, x, p)"
+        )
 
     def train(self, x: Node, p: Params, draw: Draw) -> Node:
         """Return the output while training; `draw(shape, keep)` is a mask of 0 and 1."""
@@ -76,7 +78,11 @@ RELU_FAMILY = ("relu", "leaky_relu", "elu", "swish", "silu", "gelu", "softplus")
 
 def activations() -> list[str]:
     """Return the names that `activation=` takes: every function of one array, element by element."""
-    single = [n for n, o in OPS.items() if len(o.operands) == 1 and o.kind == "map" and o.vjp and not o.internal]
+    single = [
+        n
+        for n, o in OPS.items()
+        if len(o.operands) == 1 and o.kind == "map" and o.vjp and not o.internal
+    ]
     return sorted({*single, "selu", "silu", "softmax", "log_softmax", *LINEAR} - {"astype"})
 
 
@@ -90,6 +96,13 @@ def activation(chosen: str | Function | None) -> Function | None:
     if name not in activations():
         raise one_of("activation", chosen, activations())
     return FUNCTIONS[name]
+
+
+def by_name(chosen: str | Function | None) -> str | Function | None:
+    """Check an activation; return the name of a function of this library, for it prints and saves."""
+    activation(chosen)
+    name = getattr(chosen, "__name__", "")
+    return name if callable(chosen) and FUNCTIONS.get(name) is chosen else chosen
 
 
 def named_activation(chosen: str | Function | None) -> str:
@@ -124,7 +137,11 @@ def check_size(value: Any, name: str) -> int:
 
 
 def check_penalty(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Real)
+        or not 0 <= float(value) < float("inf")
+    ):
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a number of at least 0")
     return float(value)
 
@@ -158,7 +175,7 @@ class Dense(Layer):
         put(self, "units", check_size(self.units, "units"))
         if self.inputs is not None:
             put(self, "inputs", check_size(self.inputs, "inputs"))
-        activation(self.activation)
+        put(self, "activation", by_name(self.activation))
         initializer(self.init)
         initializer(self.bias_init)
         put(self, "l1", check_penalty(self.l1, "l1"))
@@ -199,7 +216,9 @@ class Dense(Layer):
         from dataclasses import fields
 
         shown = [f"units={self.units}"]
-        shown += [f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default]
+        shown += [
+            f"{f.name}={v!r}" for f in fields(self)[1:] if (v := getattr(self, f.name)) != f.default
+        ]
         return f"Dense({', '.join(shown)})"
 
 
@@ -219,7 +238,7 @@ class Activation(Layer):
     function: str | Function
 
     def __post_init__(self) -> None:
-        activation(self.function)
+        object.__setattr__(self, "function", by_name(self.function))
 
     def __call__(self, x: Node, p: Params) -> Node:
         """a = act(x)."""

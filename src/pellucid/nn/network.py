@@ -85,7 +85,12 @@ def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
         x = _output(layer, x, {key: leaves[name] for key, name in owners[-1]}, None)
         _check_batch(layer, k, x)
     return Network(
-        tuple(layers), input_shape, _numbers(x.shape[1:]), tuple(slots), tuple(owners), tuple(numbers)
+        tuple(layers),
+        input_shape,
+        _numbers(x.shape[1:]),
+        tuple(slots),
+        tuple(owners),
+        tuple(numbers),
     )
 
 
@@ -139,7 +144,9 @@ def forward(net: Network, x: Node, p: dict[str, Node], draw: Draw | None = None)
         own = {key: p[name] for key, name in owner}
         out = _output(layer, x, own, draw)
         inner = _labels(out, [x, *own.values()])
-        values |= {_fresh(f"{label}{number}", {**p, **values}): node for label, node in inner.items()}
+        values |= {
+            _fresh(f"{label}{number}", {**p, **values}): node for label, node in inner.items()
+        }
         if not any(node is out for node in values.values()) and out is not x:
             values[_fresh(f"{layer.letter}{number}", {**p, **values})] = out
         x = out
@@ -164,15 +171,25 @@ def _fresh(name: str, taken: dict[str, Any]) -> str:
 
 
 def penalty(net: Network, p: dict[str, Node]) -> Node | None:
-    """Return what all layers add to the loss."""
+    """Return what all layers add to the loss, a shared one once."""
     total: Node | None = None
     done: set[tuple[tuple[str, str], ...]] = set()
-    for layer, owner in zip(net.layers, net.owners, strict=True):
+    for layer, owner, number in zip(net.layers, net.owners, net.numbers, strict=True):
         part = layer.penalty({key: p[name] for key, name in owner}) if owner not in done else None
         done.add(owner)
         if part is not None:
+            part = ops.named(_single(layer, lift(part)), f"penalty{number}")
             total = part if total is None else total + part
     return total
+
+
+def _single(layer: Layer, part: Node) -> Node:
+    if part.shape:
+        raise ShapeError(
+            f"the penalty of {type(layer).__name__} is {dims.show(part.shape)}, not a single number",
+            "sum it: pc.sum(…)",
+        )
+    return part
 
 
 def initial(net: Network, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:

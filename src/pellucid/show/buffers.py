@@ -82,7 +82,7 @@ class _Plan:
 def buffered(program: Program) -> Buffered:
     """Print the program on buffers."""
     nodes = order(program.outputs)
-    stores = {node: target for s in program.sections for target, node in s.stores.items()}
+    stores = [store for s in program.sections for store in s.stores.items()]
     plan = _Plan(_last_reads(nodes, program))
     trees: dict[Node, Any] = {leaf: text.name(leaf.name) for leaf in program.inputs}
     lines: list[str] = []
@@ -90,7 +90,7 @@ def buffered(program: Program) -> Buffered:
         if node in trees:
             continue
         if node.op is None:
-            trees[node] = constant_tree(node)
+            trees[node] = constant_tree(node, program)
             continue
         tree = expression(node.op, node.attrs, [trees[a] for a in node.args])
         plan.base[node] = _base(node, plan.base)
@@ -101,7 +101,13 @@ def buffered(program: Program) -> Buffered:
             continue
         trees[node] = _computed(node, tree, plan, lines, now)
         plan.release(node, now)
-    lines += [f"{target}[...] = {text.unparse(trees[node])}" for node, target in stores.items()]
+    for k, (target, node) in enumerate(
+        stores
+    ):  # another array's old value, before it is overwritten
+        if plan.base.get(node, node).op is None:
+            lines.append(f"old{k} = {text.unparse(trees[node])}.copy()")
+            trees[node] = text.name(f"old{k}")
+    lines += [f"{target}[...] = {text.unparse(trees[node])}" for target, node in stores]
     return Buffered(_module(program, nodes, trees, lines, len(plan.buffers)), plan.buffers)
 
 

@@ -48,6 +48,11 @@ class Program:
     def outputs(self) -> list[Node]:
         return [n for s in self.sections for n in (*s.values.values(), *s.stores.values())]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision it computes in: that of its first input."""
+        return self.inputs[0].dtype if self.inputs else np.dtype(float)
+
     def named(self) -> dict[Node, str]:
         """Return the name of every named node; the sections' own names come first."""
         found: dict[Node, str] = {leaf: leaf.name for leaf in self.inputs}
@@ -92,6 +97,7 @@ class _Body:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.names = program.named()
+        self.given = dict(self.names)  # names that a person chose, not ones made up here
         self.outputs = {n for s in program.sections for n in s.values.values()}
         self.taken = {*self.names.values(), *HELPERS, "np", "n"}
         self.reads = _reads(program.outputs)
@@ -122,12 +128,14 @@ class _Body:
     def _section(self, section: Section) -> Iterable[str]:
         yield from self._lines(section.values.values())
         waiting = dict(section.stores)
-        for target, node in section.stores.items():
+        while waiting:
+            target = next((t for t in waiting if not self._clashes(t, waiting)), None)
+            if target is None:  # each reads another's old value: compute all of them first
+                yield from self._computed_first(waiting)
+                target = next(t for t in waiting if not self._clashes(t, waiting))
+            node = waiting.pop(target)
             yield from self._lines([node])
-            del waiting[target]
             self.own.add(node)
-            if self._still_read(target, waiting.values()):
-                raise AssertionError(f"{target} is overwritten before its old value was read")
             yield _store(target, text.unparse(self.trees[node]))
             self.trees[node] = text.name(target)  # from here on the name stands for the new value
 
@@ -136,15 +144,24 @@ class _Body:
             if node not in self.trees:
                 yield from self._line(node)
 
-    def _still_read(self, target: str, nodes: Iterable[Node]) -> bool:
-        """Say whether the old value of an array is read by what is still to be printed."""
+    def _clashes(self, target: str, waiting: Mapping[str, Node]) -> bool:
+        """Say whether an array's old value is read by what is still to be printed after it."""
         settled = [x for x in self.own if x.op is None or x.op.kind != "view"]
-        return any(x.op is None and x.name == target for x in order(nodes, stop=settled))
+        others = [node for name, node in waiting.items() if name != target]
+        after = order(others, stop=[*settled, waiting[target]])
+        return any(x.op is None and x.name == target for x in after)
+
+    def _computed_first(self, waiting: Mapping[str, Node]) -> Iterable[str]:
+        """Give every value that is still to be stored a line of its own."""
+        for target, node in waiting.items():
+            self.names.setdefault(node, self._free(f"new_{target}"))
+            yield from self._lines([node])
+            self.own.add(node)
 
     def _line(self, node: Node) -> Iterable[str]:
         """Give the node its expression; yield a line if it needs one of its own."""
         if node.op is None and node not in self.names:
-            self.trees[node] = constant_tree(node)
+            self.trees[node] = constant_tree(node, self.program)
             return
         tree = self._expression(node)
         if (
@@ -164,7 +181,7 @@ class _Body:
 
     def _expression(self, node: Node) -> Any:
         if node.op is None:
-            return constant_tree(node)
+            return constant_tree(node, self.program)
         for _, setting in node.attrs:
             self.sized = self.sized or holds_dim(setting)
         tree = expression(node.op, node.attrs, [self.trees[a] for a in node.args])
@@ -174,26 +191,34 @@ class _Body:
     def _fresh(self, node: Node) -> str:
         """Return a name that says what the value is: the op, and the one named operand."""
         assert node.op is not None
-        about = [self.names[a] for a in node.args if a in self.names]
+        about = [self.given[a] for a in node.args if a in self.given]
         base = f"{node.op.name}_{about[0]}" if len(about) == 1 else node.op.name
+        self.names[node] = self._free(base)
+        return self.names[node]
+
+    def _free(self, base: str) -> str:
+        """Return this name, or the first of name_2, name_3, … that nothing else has."""
         name, k = base, 1
         while name in self.taken or keyword.iskeyword(name) or hasattr(builtins, name):
             k += 1
             name = f"{base}_{k}"
         self.taken.add(name)
-        self.names[node] = name
         return name
 
 
-def constant_tree(node: Node) -> Any:
-    """Write a fixed array out; a single number stands bare, for it yields to the other dtype."""
-    if node.ndim == 0:
-        # the shortest number that this precision rounds to the same: 0.1, not 0.10000000149011612
-        return text.literal(node.data if node.weak else type(node.data.item())(str(node.data)))
-    values = np.array2string(
-        node.data, separator=", ", threshold=node.data.size + 1, floatmode="unique"
-    )
-    return text.parsed(f"np.array({values}, np.{node.dtype.name})")
+def constant_tree(node: Node, program: Program) -> Any:
+    """Write a fixed array out; a single number of the program's own precision stands bare."""
+    kind = f"np.{node.dtype.name}"
+    if node.ndim:
+        values = np.array2string(
+            node.data, separator=", ", threshold=node.data.size + 1, floatmode="unique"
+        )
+        return text.parsed(f"np.array({values}, {kind})")
+    if node.weak:
+        return text.literal(node.data)
+    # the shortest number that this precision rounds to the same: 0.1, not 0.10000000149011612
+    bare = text.literal(type(node.data.item())(str(node.data)))
+    return bare if node.dtype == program.dtype else ast.Call(text.parsed(kind), [bare], [])
 
 
 def _reads(outputs: Sequence[Node]) -> Counter[Node]:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from pellucid import derivatives, ops, rules
 from pellucid.errors import ArgumentError
 from pellucid.graph import FUNCTIONS, Node, lift, symbolic
 from pellucid.op import HELPERS, OPS, Kind, Op
@@ -19,6 +20,7 @@ from pellucid.show.python import Program, Section, source
 
 Function = Callable[..., Any]
 
+PLACES = (ops, derivatives, rules)  # importing them is what enters their ops
 TITLES = {
     "arithmetic": "Arithmetic, comparison, choice",
     "elementwise": "Functions of one number",
@@ -27,7 +29,7 @@ TITLES = {
     "shape": "Shapes, joining, indexing",
     "arrays": "Arrays",
     "loss": "Losses",
-    "grad": "Gradients",
+    "derivatives": "Derivatives",
     "rules": "Rules",
 }
 KINDS = {
@@ -42,15 +44,16 @@ KINDS = {
 }
 HEAD = """# Ops
 
-Written from the registry when these pages are built, so that it cannot disagree with the code. Every
-function here takes nodes or arrays: `pc.exp(node)` is a node, `pc.exp(array)` an array, and NumPy's own
-`np.exp(node)` is the same node. {count} ops are entered; {composites} more functions are made of them.
+Written from the registry when these pages are built, so that it cannot disagree with the code.
+Every function here takes nodes or arrays: `pc.exp(node)` is a node, `pc.exp(array)` an array, and
+NumPy's own `np.exp(node)` is the same node. {count} ops are entered; {composites} more functions
+are made of them.
 
-In a derivative, `g` is the gradient that arrives from above and `d_x` what is passed on to the operand
-`x`, printed as NumPy text from the graph that the entry's own rule builds. The op's value goes by the
-name that its rule gives it, mostly `y` or `z`. Where an operand was stretched by broadcasting, its
-gradient is afterwards summed to the operand's shape. Shapes, where they stand, are those of an example.
-
+In a derivative, `g` is the gradient that arrives from above and `d_x` what is passed on to the
+operand `x`, printed as NumPy text from the graph that the entry's own rule builds. The op's value
+goes by the name that its rule gives it, mostly `y` or `z`. Where an operand was stretched by
+broadcasting, its gradient is afterwards summed to the operand's shape. Shapes, where they stand,
+are those of an example.
 """
 
 
@@ -88,15 +91,17 @@ def _groups() -> dict[str, tuple[list[Op], list[Function]]]:
     for function in dict.fromkeys(FUNCTIONS.values()):
         if _is_composite(function):
             groups.setdefault(function.__module__, ([], []))[1].append(function)
-    order = [f"pellucid.ops.{name}" for name in TITLES]
-    return dict(sorted(groups.items(), key=lambda kv: order.index(kv[0]) if kv[0] in order else len(order)))
+    order = [f"{place.__name__}.{name}" for place in PLACES for name in TITLES]
+    return dict(
+        sorted(groups.items(), key=lambda kv: order.index(kv[0]) if kv[0] in order else len(order))
+    )
 
 
 def _place(entry: Op) -> str:
     """Return the module whose text the entry's functions come from; "" if all are borrowed."""
     vjp = entry.vjp if isinstance(entry.vjp, tuple) else (entry.vjp,)
     for part in (*vjp, entry.same_as, entry.shape):
-        if part is not None and part.__module__ != "pellucid.ops.core":
+        if part is not None and part.__module__ != ops.core.__name__:
             return str(part.__module__)
     return ""
 
@@ -136,25 +141,42 @@ def _kinds() -> str:
 
 def _dtypes() -> str:
     rules = {entry.dtype.__name__: entry.dtype for entry in OPS.values()}
-    rows = [f"| {name} | {_first_line(rule)} |" for name, rule in sorted(rules.items()) if rule.__doc__]
+    rows = [
+        f"| {name} | {_first_line(rule)} |" for name, rule in sorted(rules.items()) if rule.__doc__
+    ]
     words = "What the dtype of a result follows from: what NumPy 2 would give."
-    return "\n".join(["## Dtype rules", "", words, "", "| rule | what it gives |", "|---|---|", *rows, ""])
+    return "\n".join(
+        ["## Dtype rules", "", words, "", "| rule | what it gives |", "|---|---|", *rows, ""]
+    )
 
 
 def _helpers() -> str:
     """Return the functions that the texts of ops call and that are no ops themselves."""
     texts = [text.strip("\n") for name, text in HELPERS.items() if name not in OPS]
-    words = "Functions that the texts above call. A printed program brings along those that it needs."
-    return "\n".join(["## Helpers", "", words, "", "```python", "\n\n\n".join(texts), "```"]) if texts else ""
+    words = (
+        "Functions that the texts above call. A printed program brings along those that it needs."
+    )
+    return (
+        "\n".join(["## Helpers", "", words, "", "```python", "\n\n\n".join(texts), "```"])
+        if texts
+        else ""
+    )
 
 
 def _entry(entry: Op) -> str:
     """Return one op's part: sentence, formula, NumPy text, derivative, facts."""
-    parts = [f"(op-{entry.name})=", f"### {entry.name}", "", f"`{entry.name}({entry.signature})`: {_says(entry)}"]
+    parts = [
+        f"(op-{entry.name})=",
+        f"### {entry.name}",
+        "",
+        f"`{entry.name}({entry.signature})`: {_says(entry)}",
+    ]
     parts += ["", "$$", _latex(entry), "$$", ""]
     parts += ["```python", *_value(entry), *_smaller(entry), *_slopes(entry), "```", ""]
     facts = [f"Kind {entry.kind}", f"dtype {entry.dtype.__name__}"]
-    facts += [f"NumPy also {', '.join(f'`{a}`' for a in _aliases(entry))}"] if _aliases(entry) else []
+    facts += (
+        [f"NumPy also {', '.join(f'`{a}`' for a in _aliases(entry))}"] if _aliases(entry) else []
+    )
     facts += [f"PyTorch `{entry.torch}`"] if entry.torch else []
     facts += [f"ONNX `{entry.onnx}`"] if entry.onnx else []
     parts += ["; ".join(facts) + ".", ""]
@@ -173,7 +195,10 @@ def _says(entry: Op) -> str:
 def _latex(entry: Op) -> str:
     """Return the formula with the operands' own names in place of its holes."""
     operands = [o.lstrip("*") for o in entry.operands]
-    words = {name: name if len(name) == 1 else rf"\mathit{{{name}}}" for name in (*operands, *entry.settings)}
+    words = {
+        name: name if len(name) == 1 else rf"\mathit{{{name}}}"
+        for name in (*operands, *entry.settings)
+    }
     formula = entry.formula
     for name in sorted(words, key=len, reverse=True):
         formula = formula.replace(f"${name}", words[name])
@@ -215,7 +240,11 @@ def _composites(functions: Iterable[Function]) -> str:
     for f in functions:
         also = [n for n, g in FUNCTIONS.items() if g is f and n != f.__name__]
         names = f" NumPy also: {', '.join(f'`{n}`' for n in also)}." if also else ""
-        parts += [f"(op-{f.__name__})=", f"`{f.__name__}{_signature(f)}`: {_first_line(f)}{names}", ""]
+        parts += [
+            f"(op-{f.__name__})=",
+            f"`{f.__name__}{_signature(f)}`: {_first_line(f)}{names}",
+            "",
+        ]
     return "\n".join(["**Made of ops:**", "", *parts]) if parts else ""
 
 
@@ -278,7 +307,9 @@ def _example(entry: Op) -> tuple[list[Node], dict[str, Any]]:
         names = [*names[:-1], *(f"{names[-1].rstrip('s')}{k + 1}" for k in range(count))]
     usual = () if entry.kind == "map" else (2, 3)
     shapes += [usual] * (len(names) - len(shapes))
-    defaults = {k: eval(compile(_tree(v), "", "eval"), {"np": np}) for k, v in entry.settings.items()}
+    defaults = {
+        k: eval(compile(_tree(v), "", "eval"), {"np": np}) for k, v in entry.settings.items()
+    }
     return [symbolic(n, s) for n, s in zip(names, shapes, strict=True)], {**defaults, **given}
 
 
@@ -288,7 +319,9 @@ def _tree(setting: Any) -> Any:
     return ast.fix_missing_locations(ast.Expression(setting))
 
 
-def _shares(entry: Op, g: Node, y: Node, leaves: list[Node], settings: dict[str, Any]) -> list[Node | None]:
+def _shares(
+    entry: Op, g: Node, y: Node, leaves: list[Node], settings: dict[str, Any]
+) -> list[Node | None]:
     if not isinstance(entry.vjp, tuple):
         found = entry.vjp(g, y, *leaves, **settings)
         return [None if share is None else lift(share) for share in found]
