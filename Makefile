@@ -32,7 +32,7 @@ test: $(VENV)/.has-test  ## run all tests but the slow ones
 	@$(PYTEST) -n $(WORKERS) $(ARGS)
 
 test-slow: $(VENV)/.has-test  ## run the slow tests
-	@$(PYTEST) -n $(WORKERS) -m "slow and not conformance" $(ARGS)
+	@$(PYTEST) -n $(WORKERS) -m slow $(ARGS)
 
 conformance: conformance-setup  ## compare with PyTorch and mpmath
 	@$(PYTEST) -rs -m conformance $(ARGS)
@@ -74,6 +74,7 @@ clean:  ## remove everything that make has made
 define install
 @echo "Installing pellucid$(1) into $(VENV)"
 @touch $(VENV)/.busy; $(PIP) install -e '.$(1)'; status=$$?; rm -f $(VENV)/.busy; exit $$status
+@$(BIN)/python -m compileall -q src/pellucid
 @touch $@
 endef
 

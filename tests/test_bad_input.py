@@ -720,7 +720,7 @@ def test_a_hidden_layer_is_not_taken_for_the_last_one() -> None:
     ],
 )
 def test_what_needs_a_shape_says_so(ask: Any, tmp_path: Path) -> None:
-    with pytest.raises(NotBuiltError, match="(?s)no parameters yet.*inputs=2"):
+    with pytest.raises(NotBuiltError, match=r"(?s)no parameters yet.*inputs=2"):
         ask(binary(), tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -209,7 +209,7 @@ def test_truncation_at_every_byte(whole: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_flipped_bytes_never_crash(whole: bytes, tmp_path: Path, seed: int) -> None:
-    """Every byte of the header in turn, by a random pattern; a model that still loads is a whole one."""
+    """Every byte of the header in turn; a model that still loads is a whole one."""
     rng, header = np.random.default_rng(seed), 8 + int.from_bytes(whole[:8], "little")
     for at in range(header):
         broken = bytearray(whole)

@@ -180,7 +180,9 @@ def test_default_blobs_seldom_overlap() -> None:
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
-    datasets = pytest.importorskip("sklearn.datasets")
+    datasets = pytest.importorskip(
+        "sklearn.datasets", reason="scikit-learn is not installed: make conformance"
+    )
     X, y = data.digits()
     expected_X, expected_y = datasets.load_digits(return_X_y=True)
     np.testing.assert_array_equal(X * 16, expected_X)

@@ -166,7 +166,7 @@ def test_one_model_predicts_in_threads() -> None:
     def ask(k: int) -> None:
         for _ in range(8):
             if not np.array_equal(model.predict(batches[k]), right[k]):
-                wrong.append(k)
+                wrong.append(k)  # noqa: PERF401
 
     threads = [threading.Thread(target=ask, args=(k,)) for k in range(8)]
     for t in threads:
@@ -368,14 +368,11 @@ class Recorder(pc.Callback):
 def test_hooks_in_their_order_with_their_logs() -> None:
     recorder, model = Recorder(), net(metrics=["accuracy"])
     fit(model, epochs=2, batch_size=60, validation_data=(X, Y), callbacks=[recorder])
-    epoch = lambda k: [
-        ("epoch", k),
-        ("batch", 0, ["accuracy", "loss"]),
-        ("batch", 1, ["accuracy", "loss"]),  # noqa: E731
-        ("end", k, ["loss", "accuracy", "val_loss", "val_accuracy"]),
-    ]
-    begin = ("begin", {"epochs": 2, "samples": 100, "batches": 2})
-    assert recorder.seen == [begin, *epoch(0), *epoch(1), ("done",)]
+    expected: list[Any] = [("begin", {"epochs": 2, "samples": 100, "batches": 2})]
+    for epoch in range(2):
+        expected += [("epoch", epoch), *(("batch", k, ["accuracy", "loss"]) for k in range(2))]
+        expected += [("end", epoch, ["loss", "accuracy", "val_loss", "val_accuracy"])]
+    assert recorder.seen == [*expected, ("done",)]
     assert recorder.model is model
 
 

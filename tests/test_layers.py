@@ -166,7 +166,7 @@ def test_an_initializer_of_the_wrong_shape_is_named_and_the_model_stays() -> Non
             return np.zeros(3)
 
     model = pc.Sequential([pc.Dense(2, init=Wrong())])
-    with pytest.raises(pc.ArgumentError, match=r"Wrong gave \(3,\) for W1, which is \(4, 2\)"):
+    with pytest.raises(pc.ArgumentError, match=r"Wrong gave \(3,\) for W1, not \(4, 2\)"):
         model.predict(X)
     with pytest.raises(pc.NotBuiltError):
         _ = model.params

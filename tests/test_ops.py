@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import pellucid as pc
-from pellucid import graph, text
-from pellucid.graph import build, evaluate, lift
-from pellucid.op import OPS, expression
+import pellucid.rules  # noqa: F401  (it enters the last of the ops)
+from pellucid import text
+from pellucid.graph import FUNCTIONS, build, evaluate, lift
+from pellucid.op import OPS, expression, scope
 
 FLAT = {  # constant between their jumps, or about truths, positions and sizes
     "sign",
@@ -136,9 +137,9 @@ def test_printed_expression_gives_the_same(case):
     node, _, arrays = _node(case)
     names = [f"x{k}" for k in range(len(arrays))]
     tree = expression(node.op, node.attrs, [text.name(n) for n in names])
-    scope = graph.scope(text.names(tree)) | dict(zip(names, arrays, strict=True))
+    known = scope(text.names(tree)) | dict(zip(names, arrays, strict=True))
     with np.errstate(all="ignore"):
-        got = eval(text.unparse(tree), scope)
+        got = eval(text.unparse(tree), known)
     np.testing.assert_array_equal(got, node.value)
 
 
@@ -276,14 +277,14 @@ def test_a_row_alone_is_the_row_of_the_batch(name):
 @pytest.mark.parametrize("name", [n for n, op in OPS.items() if op.commutes])
 def test_what_commutes_commutes(name):
     _, _, (x, y) = _node((name, ((3, 4), (3, 4)), {}))
-    function = pc.graph.FUNCTIONS[name]
+    function = FUNCTIONS[name]
     assert np.array_equal(function(x, y), function(y, x))
 
 
 @pytest.mark.parametrize("name", [n for n, op in OPS.items() if op.monoid])
 def test_a_reduction_folds_its_monoid(name):
     start, combine = OPS[name].monoid
-    fold, both = pc.graph.FUNCTIONS[name], pc.graph.FUNCTIONS[combine]
+    fold, both = FUNCTIONS[name], FUNCTIONS[combine]
     x = np.random.default_rng(0).uniform(0.5, 2, (5, 3))
     total = np.full(3, start)
     for row in x:
@@ -315,7 +316,7 @@ def test_an_entry_is_complete(name):
 def test_every_public_function_says_what_it_does():
     for name in pc.ops.__all__:
         function = getattr(pc, name)
-        assert function.__name__ == name or pc.graph.FUNCTIONS[name] is function
+        assert function.__name__ == name or FUNCTIONS[name] is function
         assert (function.__doc__ or "").strip(), name
 
 
@@ -338,7 +339,7 @@ def test_every_public_function_says_what_it_does():
 def test_inputs_are_not_written_to(name):
     x = np.random.default_rng(0).normal(size=(3, 3))
     x.flags.writeable = False
-    function = pc.graph.FUNCTIONS[name]
+    function = FUNCTIONS[name]
     args = {
         "add": (x, x),
         "matmul": (x, x),

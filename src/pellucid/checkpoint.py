@@ -89,7 +89,7 @@ def _told(value: Any) -> Any:
     what = "is a function" if callable(value) else f"is a {type(value).__name__}"
     raise ArgumentError(
         f"{getattr(value, '__name__', value)!r} {what}, which a file cannot hold",
-        "give activations by name, make layers frozen dataclasses, or save dict(model.params) with np.savez",
+        "activations by name, layers as frozen dataclasses; or np.savez(path, **model.params)",
     )
 
 
@@ -201,7 +201,7 @@ def _header(path: Path) -> tuple[dict[str, Any], bytes]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, LARGEST_HEADER):
             raise DataError(
-                f"{path.name} is not a whole safetensors file: its header would be {length} bytes of {size}"
+                f"{path.name} is no whole safetensors file: a header of {length} bytes in {size}"
             )
         text, data = file.read(length), file.read()
     try:
@@ -274,13 +274,13 @@ def _tensor(name: str, entry: Any, data: bytes, end: int, like: Array) -> tuple[
     start = _start(entry)
     if start != end:
         raise DataError(f"{name!r}: its bytes start at {start}, but the arrays before end at {end}")
-    stop, code = entry["data_offsets"][1], entry.get("dtype")
-    if code != CODES[like.dtype.name] or entry.get("shape") != list(like.shape):
+    stop, code, shape = entry["data_offsets"][1], entry.get("dtype"), entry.get("shape")
+    if code != CODES[like.dtype.name] or shape != list(like.shape):
         raise DataError(
-            f"{name!r} is {code} {entry.get('shape')}, the model's is {like.dtype} {list(like.shape)}"
+            f"{name!r} is {code} {shape}, the model's is {like.dtype} {list(like.shape)}"
         )
     if stop - start != like.nbytes or stop > len(data):
         raise DataError(
-            f"{name!r} needs {like.nbytes} bytes, the file has {max(0, min(stop, len(data)) - start)}"
+            f"{name!r} needs {like.nbytes} bytes, but lies from {start} to {stop} of {len(data)}"
         )
     return np.frombuffer(data[start:stop], DTYPES[code]).reshape(like.shape), stop

@@ -198,7 +198,8 @@ class Loop:
                 break
         history.stopped = f"the loss or a parameter became NaN or Inf at step {numbers.steps + 1}"
         warnings.warn(
-            f"{history.stopped}; the model keeps the parameters of step {numbers.steps}, the last good one.\n"
+            f"{history.stopped}; "
+            f"the model keeps the parameters of step {numbers.steps}, the last good one.\n"
             f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
             TrainingWarning,
             stacklevel=5,

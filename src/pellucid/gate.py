@@ -57,7 +57,7 @@ class Gate:
         return found
 
     def backward(self, g: Any = 1.0) -> tuple[Any, ...]:
-        """Return the upstream gradient times each local gradient, summed where an input was copied."""
+        """Return upstream · local gradient for each input, summed where it was copied."""
         if self.output is None:
             raise ArgumentError("backward before forward", "call gate.forward(*inputs) first")
         seed = lift(numbers(g, "the gradient", float))

@@ -1,7 +1,7 @@
 """Data come in: every array is checked and converted here, before anything else happens.
 
 What cannot be meant is refused with what came, what was expected and what to try; what can be read
-(integers, booleans, float16, Fortran order, strides, memory maps) is converted without being touched.
+(integers, booleans, float16, Fortran order, strides, memory maps) is converted, never touched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 
 def features(X: Any, dtype: Any, expected: Shape | None = None, name: str = "X") -> Array:
-    """Return X as a C-ordered array of samples in rows, (n, …); `expected` is one sample's shape."""
+    """Return X as an array of samples in rows, (n, …); `expected` is one sample's shape."""
     array = numbers(X, name, dtype)
     if array.ndim == 0:
         raise ShapeError(
@@ -68,7 +68,7 @@ def numbers(x: Any, name: str, dtype: Any) -> Array:
     if array.dtype.kind not in "biuf":
         raise DtypeError(
             f"{name} holds {_kind(array)}, not numbers",
-            "turn categories into numbers first (np.unique(…, return_inverse=True)), or .astype(float)",
+            "turn categories into numbers (np.unique(…, return_inverse=True)), or .astype(float)",
         )
     with np.errstate(over="ignore"):
         converted = np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
@@ -152,7 +152,7 @@ def _shape(y: Any, name: str) -> Shape:
 
 
 def targets(y: Any, loss: Loss, output: Shape, dtype: Any, name: str = "y") -> Array:
-    """Return y in the shape of the model's output, (n, …): labels as one-hot rows where there are classes."""
+    """Return y in the shape of the model's output, (n, …): labels of classes as one-hot rows."""
     array = _finite(numbers(y, name, np.float64), name)
     if not array.size:
         raise DataError(f"{name} is empty: {array.shape}", "give at least one target")
@@ -172,10 +172,10 @@ def _shaped(array: Array, output: Shape) -> Array:
         return array.reshape(-1, 1)
     if output == () and array.shape[1:] == (1,):
         return array.reshape(-1)
-    wanted = ", ".join(map(str, ("n", *output)))
-    hint = "did you mean y.T?" if array.ndim == 2 and array.shape[:1] == output else (
-        f"give the last layer {array.shape[-1] if array.ndim > 1 else 1} units, or give y the shape ({wanted})"
-    )  # fmt: skip
+    wanted, columns = ", ".join(map(str, ("n", *output))), array.shape[-1] if array.ndim > 1 else 1
+    hint = f"give the last layer {columns} units, or give y the shape ({wanted})"
+    if array.ndim == 2 and array.shape[:1] == output:
+        hint = "did you mean y.T?"
     raise ShapeError(f"y is {array.shape}, the model's output is ({wanted})", hint)
 
 
@@ -195,8 +195,9 @@ def _one_hot(array: Array, loss: Loss, output: Shape) -> Array:
         )
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= classes:
-        hint = f"subtract {low}: y - {low}" if low > 0 and high - low < classes else (
-            f"labels count from 0 to {classes - 1}; for {high + 1} classes give the last layer {high + 1} units")  # fmt: skip
+        hint = f"labels count from 0 to {classes - 1}; or give the last layer {high + 1} units"
+        if low > 0 and high - low < classes:
+            hint = f"subtract {low}: y - {low}"
         raise DataError(
             f"y holds labels from {low} to {high}, but the model has {classes} classes", hint
         )
@@ -210,7 +211,7 @@ def _rows_of_shares(array: Array, loss: Loss) -> Array:
     if len(wrong) or (array < 0).any():
         row = int(wrong[0, 0]) if len(wrong) else int(np.argwhere(array < 0)[0, 0])
         raise DataError(
-            f"row {row} of y sums to {sums.reshape(len(array), -1)[row, 0]:g}, but {loss.name} takes shares of 1",
+            f"row {row} of y sums to {sums[row].flat[0]:g}, but {loss.name} takes shares of 1",
             'one-hot rows, or integer labels of shape (n,); for several labels at once loss="bce"',
         )
     return array

@@ -15,8 +15,25 @@ from pellucid.losses import Loss
 
 Function = Callable[..., Any]
 # what the printed step and the history call other things
-TAKEN = ("X", "Y", "data_loss", "grads", "learning_rate", "loss", "m", "n", "np", "params", "prediction",
-         "sample_weight", "scores", "step", "t", "v", "velocity")  # fmt: skip
+TAKEN = [
+    "X",
+    "Y",
+    "data_loss",
+    "grads",
+    "learning_rate",
+    "loss",
+    "m",
+    "n",
+    "np",
+    "params",
+    "prediction",
+    "sample_weight",
+    "scores",
+    "step",
+    "t",
+    "v",
+    "velocity",
+]
 
 
 def accuracy(prediction: Node, target: Node, loss: Loss) -> Node:

@@ -1,4 +1,4 @@
-"""A model owns arrays: the parameters of a stack of layers, trained on data, saved and read back."""
+"""A model owns arrays: the parameters of a stack of layers, trained, saved and read back."""
 
 from __future__ import annotations
 
@@ -221,12 +221,12 @@ class Sequential:
     @property
     def params(self) -> Parameters:
         """The parameters by name: W1, b1, …, as writable views of one flat array."""
-        self._built
+        _ = self._built
         return self._views
 
     @params.setter
     def params(self, values: Mapping[str, Any]) -> None:
-        self._built
+        _ = self._built
         if not isinstance(values, Mapping):
             raise DtypeError(f"params is {values!r}", 'give arrays by name: {"W1": …, "b1": …}')
         before = self._numbers.params.copy()
@@ -271,7 +271,7 @@ class Sequential:
     def _batch(
         self, X: Any, y: Any, weight: Any = None, classes: Any = None, of: str = ""
     ) -> Batch:
-        """Check and convert samples and targets; nothing of the model changes if they are refused."""
+        """Check and convert samples and targets; the model stays as it was if they are refused."""
         loss, known = self.loss_function, self._net
         if loss is None:
             raise ArgumentError(
@@ -458,7 +458,7 @@ class Sequential:
         """Return the training step as NumPy code that one could have written by hand."""
         if backend != "numpy":
             raise one_of("backend", backend, ["numpy"])
-        self._built
+        _ = self._built
         if self.loss_function is None:
             raise ArgumentError(
                 "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
@@ -475,7 +475,7 @@ class Sequential:
         """Write weights, optimizer state and architecture to one safetensors file."""
         from pellucid.checkpoint import save
 
-        self._built
+        _ = self._built
         return save(self, path)
 
     def __repr__(self) -> str:

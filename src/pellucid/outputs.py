@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pellucid.errors import ArgumentError
 from pellucid.losses import Loss
@@ -18,7 +19,7 @@ def check_outputs(layers: Sequence[Layer], loss: Loss | None) -> None:
     scores where it takes probabilities, and classes of a single unit.
     """
     plain = [layer.layer if isinstance(layer, Shared) else layer for layer in layers]
-    for before, after in zip(plain, plain[1:], strict=False):
+    for before, after in pairwise(plain):
         if isinstance(after, Activation) and _last(before) == _last(after) == "softmax":
             raise ArgumentError(
                 "softmax after softmax flattens the shares", "keep only the last one"
@@ -47,7 +48,7 @@ def _check_loss(loss: Loss, last: str) -> None:
     if loss.wants and last in activations() and last not in PROBABILITIES:
         raise ArgumentError(
             f"the loss {loss.name!r} takes probabilities, but the last layer is {last}",
-            f'activation="{loss.wants}" in the last layer, or loss="{loss.name}_logits" and no activation',
+            f'activation="{loss.wants}", or none of it and loss="{loss.name}_logits"',
         )
 
 

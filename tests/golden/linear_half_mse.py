@@ -12,9 +12,9 @@ def step(X, Y, params, learning_rate):
     error = z1 - Y  # (n, 1)
     loss = np.mean(0.5 * error ** 2)
     # backward
-    d_error = error / n  # (n, 1)
-    d_W1 = X.T @ d_error  # (1, 1)
-    d_b1 = np.sum(d_error, axis=0)  # (1,)
+    d_z1 = error / n  # (n, 1)
+    d_W1 = X.T @ d_z1  # (1, 1)
+    d_b1 = np.sum(d_z1, axis=0)  # (1,)
     grads = np.concatenate([d_W1.ravel(), d_b1], axis=0)  # (2,)
     # update
     params -= learning_rate * grads

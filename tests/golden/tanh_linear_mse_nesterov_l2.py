@@ -19,10 +19,10 @@ def step(X, Y, params, velocity, learning_rate):
     loss = data_loss + penalty1
     mae = np.mean(np.abs(error))
     # backward
-    d_error = 2.0 * error / (2 * n)  # (n, 2)
-    d_W2 = a1.T @ d_error  # (5, 2)
-    d_b2 = np.sum(d_error, axis=0)  # (2,)
-    d_a1 = d_error @ W2.T  # (n, 5)
+    d_z2 = 2.0 * error / (2 * n)  # (n, 2)
+    d_W2 = a1.T @ d_z2  # (5, 2)
+    d_b2 = np.sum(d_z2, axis=0)  # (2,)
+    d_a1 = d_z2 @ W2.T  # (n, 5)
     d_z1 = d_a1 * (1 - a1 ** 2)  # (n, 5)
     d_W1 = 0.01 * W1 + X.T @ d_z1  # (3, 5)
     d_b1 = np.sum(d_z1, axis=0)  # (5,)

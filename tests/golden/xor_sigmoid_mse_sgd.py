@@ -22,8 +22,8 @@ def step(X, Y, params, learning_rate):
     error = a2 - Y  # (n, 1)
     loss = np.mean(error ** 2)
     # backward
-    d_error = 2.0 * error / n  # (n, 1)
-    d_z2 = d_error * (a2 * (1 - a2))  # (n, 1)
+    d_a2 = 2.0 * error / n  # (n, 1)
+    d_z2 = d_a2 * (a2 * (1 - a2))  # (n, 1)
     d_W2 = a1.T @ d_z2  # (4, 1)
     d_b2 = np.sum(d_z2, axis=0)  # (1,)
     d_a1 = d_z2 @ W2.T  # (n, 4)

@@ -9,7 +9,7 @@ A layer is three small methods, of which most need only two:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -34,7 +34,7 @@ class Parameter:
     """
 
     shape: tuple[int, ...]
-    init: Initializer = Constant(0.0)
+    init: Initializer = field(default_factory=Constant)
 
 
 class Layer:
@@ -42,7 +42,7 @@ class Layer:
 
     A layer is a frozen value: it holds settings, and the model holds its arrays.
 
-    >>> from dataclasses import dataclass
+    >>> from dataclasses import dataclass, field
     >>> @dataclass(frozen=True)
     ... class Doubled(Layer):
     ...     def __call__(self, x, p):
@@ -77,7 +77,7 @@ RELU_FAMILY = ("relu", "leaky_relu", "elu", "swish", "silu", "gelu", "softplus")
 
 
 def activations() -> list[str]:
-    """Return the names that `activation=` takes: every function of one array, element by element."""
+    """Return the names that `activation=` takes: every elementwise function of one array."""
     single = [
         n
         for n, o in OPS.items()
@@ -99,7 +99,7 @@ def activation(chosen: str | Function | None) -> Function | None:
 
 
 def by_name(chosen: str | Function | None) -> str | Function | None:
-    """Check an activation; return the name of a function of this library, for it prints and saves."""
+    """Check an activation; a function of this library becomes its name, which can be saved."""
     activation(chosen)
     name = getattr(chosen, "__name__", "")
     return name if callable(chosen) and FUNCTIONS.get(name) is chosen else chosen

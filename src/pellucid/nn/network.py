@@ -98,7 +98,7 @@ def _check_slot(layer: Layer, key: str, name: str, taken: list[str]) -> None:
     """Refuse a parameter that the printed step could not tell from something else."""
     if name in taken or re.fullmatch(r"mask\d+|d_.*", name) or not name.isidentifier():
         raise ArgumentError(
-            f"{type(layer).__name__} calls a parameter {key!r}, which makes {name!r}: taken, or no name at all",
+            f"{type(layer).__name__} calls a parameter {key!r}: {name!r} is taken, or no name",
             "choose another word, of letters",
         )
 
@@ -121,7 +121,7 @@ def _output(layer: Layer, x: Node, p: dict[str, Node], draw: Draw | None) -> Nod
 def _check_batch(layer: Layer, k: int, x: Node) -> None:
     if not x.shape or x.shape[0] != BATCH:
         raise ShapeError(
-            f"layer {k + 1}, {type(layer).__name__}, returned {dims.show(x.shape)} for a batch of n samples",
+            f"layer {k + 1}, {type(layer).__name__}, returned {dims.show(x.shape)} for n samples",
             "its first axis must stay the batch",
         )
 
@@ -186,7 +186,7 @@ def penalty(net: Network, p: dict[str, Node]) -> Node | None:
 def _single(layer: Layer, part: Node) -> Node:
     if part.shape:
         raise ShapeError(
-            f"the penalty of {type(layer).__name__} is {dims.show(part.shape)}, not a single number",
+            f"the penalty of {type(layer).__name__} is {dims.show(part.shape)}, not one number",
             "sum it: pc.sum(…)",
         )
     return part
@@ -201,7 +201,7 @@ def initial(net: Network, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         array = np.asarray(slot.init.array(slot.shape, rng.key(seed, "weights", k)), dtype=float)
         if array.shape != slot.shape:
             raise ArgumentError(
-                f"{type(slot.init).__name__} gave {array.shape} for {slot.name}, which is {slot.shape}"
+                f"{type(slot.init).__name__} gave {array.shape} for {slot.name}, not {slot.shape}"
             )
         flat[slot.start : slot.stop] = array.ravel()
     return flat

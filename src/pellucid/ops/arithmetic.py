@@ -117,8 +117,8 @@ where = op("where", "condition, x, y", numpy="np.where(condition, x, y)",
 _clip = op("clip", "x, low, high", numpy="np.clip(x, low, high)",
     formula=r"\operatorname{clip}($x, $low, $high)",
     vjp=(lambda g, y, x, low, high: where((x < low) | (x > high), 0, g),
-         lambda g, y, x, low, high: where(x < low, g, 0),
-         lambda g, y, x, low, high: where((x > high) & (x >= low), g, 0)),
+         lambda g, y, x, low, high: where((x < low) & (low <= high), g, 0),
+         lambda g, y, x, low, high: where((x > high) | (low > high), g, 0)),  # high has the last word
     hides=(lambda x, low, high: (x < low) | (x > high), None, None),
     says="limits values to [low, high]", torch="torch.clamp(x, low, high)", onnx="Clip",
     domain=((-3, 3), (-1, -0.5), (0.5, 1)), internal=True)
@@ -127,9 +127,9 @@ _clip = op("clip", "x, low, high", numpy="np.clip(x, low, high)",
 @public
 def clip(x: Array, min: Array = None, max: Array = None) -> Any:
     """Limit values to [min, max]; the slope is 1 inside and on the bounds, 0 outside."""
-    if min is not None and max is not None:
-        return _clip(x, min, max)
-    return x if min is max else (maximum(x, min) if max is None else minimum(x, max))
+    if x.dtype.kind != "f" and (min is None or max is None):  # integers have no infinity
+        return x if min is max else (maximum(x, min) if max is None else minimum(x, max))
+    return _clip(x, -math.inf if min is None else min, math.inf if max is None else max)
 
 
 floor = op("floor", "x", numpy="np.floor(x)", formula=r"\lfloor $x \rfloor", vjp=(None,),

@@ -101,10 +101,8 @@ def buffered(program: Program) -> Buffered:
             continue
         trees[node] = _computed(node, tree, plan, lines, now)
         plan.release(node, now)
-    for k, (target, node) in enumerate(
-        stores
-    ):  # another array's old value, before it is overwritten
-        if plan.base.get(node, node).op is None:
+    for k, (_, node) in enumerate(stores):
+        if plan.base.get(node, node).op is None:  # another array's old value, soon overwritten
             lines.append(f"old{k} = {text.unparse(trees[node])}.copy()")
             trees[node] = text.name(f"old{k}")
     lines += [f"{target}[...] = {text.unparse(trees[node])}" for target, node in stores]
