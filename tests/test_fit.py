@@ -1,5 +1,6 @@
 """What training promises: rightly weighted, seeded, continued, repeated, told to callbacks."""
 
+import copy
 import threading
 from typing import Any
 
@@ -119,6 +120,7 @@ def test_reset_starts_again() -> None:
 def test_a_copy_goes_its_own_way() -> None:
     model = net(pc.Dropout(0.2), optimizer="adam", metrics=["accuracy"])
     fit(model, epochs=2)
+    assert same(copy.deepcopy(model), model)
     twin, kept = model.copy(), {k: v.copy() for k, v in model.params.items()}
     assert same(model, twin)
     one = dict(fit(twin, epochs=3))

@@ -125,10 +125,11 @@ def test_accuracy_of_classes(loss: str) -> None:
 
 
 def test_metrics_see_probabilities_where_the_loss_takes_scores() -> None:
-    model = trained(1, None, "bce_logits", Y, metrics=["mse", "bce"])
+    model = trained(1, None, "bce_logits", Y, metrics=["mse", "bce", "bce_logits"])
     found, p = model.evaluate(X, Y), model.predict(X)[:, 0]
     assert found["mse"] == pytest.approx(((p - Y) ** 2).mean(), rel=1e-12)
     assert found["bce"] == pytest.approx(found["loss"], rel=1e-9)
+    assert found["bce_logits"] == found["bce"], "the sigmoid is not applied twice"
 
 
 def test_a_metric_of_ones_own() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pellucid as pc
-import pellucid.rules  # noqa: F401  (it enters the last of the ops)
+import pellucid.rules
 from pellucid import text
 from pellucid.graph import FUNCTIONS, build, evaluate, lift
 from pellucid.op import OPS, expression, scope

@@ -62,7 +62,10 @@ def metric(chosen: str | Function, loss: Loss) -> tuple[str, Function]:
         return "accuracy", lambda p, y: accuracy(p, y, loss)
     if name not in LOSS_NAMES:
         raise one_of("metric", chosen, ["accuracy", *LOSS_NAMES])
-    return name, LOSS_NAMES[name].function
+    wanted = LOSS_NAMES[name]
+    if wanted.link and loss.link:  # metrics see what predict returns: probabilities, not scores
+        wanted = LOSS_NAMES[wanted.name.removesuffix("_logits")]
+    return name, wanted.function
 
 
 def _printable(name: str) -> str:

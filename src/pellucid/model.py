@@ -260,6 +260,9 @@ class Sequential:
             twin._labels = self._labels
         return twin
 
+    def __deepcopy__(self, memo: Any) -> Sequential:
+        return self.copy()
+
     # -- data in ---------------------------------------------------------------------------------
 
     def _features(self, X: Any) -> Array:

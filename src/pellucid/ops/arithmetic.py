@@ -118,7 +118,7 @@ _clip = op("clip", "x, low, high", numpy="np.clip(x, low, high)",
     formula=r"\operatorname{clip}($x, $low, $high)",
     vjp=(lambda g, y, x, low, high: where((x < low) | (x > high), 0, g),
          lambda g, y, x, low, high: where((x < low) & (low <= high), g, 0),
-         lambda g, y, x, low, high: where((x > high) | (low > high), g, 0)),  # high has the last word
+         lambda g, y, x, low, high: where((x > high) | (low > high), g, 0)),  # high is last
     hides=(lambda x, low, high: (x < low) | (x > high), None, None),
     says="limits values to [low, high]", torch="torch.clamp(x, low, high)", onnx="Clip",
     domain=((-3, 3), (-1, -0.5), (0.5, 1)), internal=True)

@@ -223,8 +223,8 @@ def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any =
             margins = _margin(x, axis, before, left), _margin(x, axis, after, right)
             x = concatenate([*margins[0], x, *margins[1]], axis)
         elif mode in ("edge", "reflect", "symmetric", "wrap"):
-            x = take(x, np.pad(np.arange(size), (before, after), mode),
-                axis)  # type: ignore[call-overload]
+            how: Any = mode  # NumPy's stubs want each mode as a literal
+            x = take(x, np.pad(np.arange(size), (before, after), how), axis)
         else:
             raise ArgumentError(f"pad mode {mode!r}", "constant, edge, reflect, symmetric or wrap")
     return x

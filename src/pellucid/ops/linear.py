@@ -305,4 +305,3 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     if np.isinf(ord):
         return FUNCTIONS["max" if ord > 0 else "min"](absolute(x), axis, keepdims)
     return sum(absolute(x) ** ord, axis, keepdims) ** (1 / ord)
-
