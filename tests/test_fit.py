@@ -338,6 +338,8 @@ def test_sample_weights_follow_their_rows_through_the_split() -> None:
     model, twin = net(), net()
     fit(model, sample_weight=weights, validation_split=0.3)
     x, y, w, held = twin._held_out(X, Y, weights, None, 0.3)
+    rows = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in x]
+    assert np.array_equal(w, weights[rows]) and rows != sorted(rows)
     fit(twin, x, y, sample_weight=w, validation_data=held)
     assert same(model, twin)
 

@@ -79,6 +79,18 @@ def test_classes_of_every_kind_of_loss() -> None:
         trained(1, None, "mae", Y).predict_classes(X)
 
 
+def test_accuracy_of_signs_and_labels_after_a_reset() -> None:
+    model = trained(1, None, "hinge", 2 * Y - 1, metrics=["accuracy"])
+    found = model.evaluate(X, 2 * Y - 1)["accuracy"]
+    assert found == ((model.predict(X)[:, 0] > 0) == Y).mean() > 0.8
+    scores = np.linspace(-1, 1, 60)[:, None]  # half of them between 0 and 0.5: right, if only just
+    one = pc.Sequential([pc.Activation("linear")], loss="hinge", metrics=["accuracy"])
+    assert one.evaluate(scores, np.sign(scores))["accuracy"] == 1
+    binary = trained(1, "sigmoid", "bce", Y.astype(bool))
+    binary.reset().fit(X, Y, verbose=0)
+    assert binary.predict_classes(X).dtype.kind == "i"
+
+
 def test_classes_without_a_fit() -> None:
     model = pc.Sequential([pc.Dense(1)], loss="hinge")
     assert set(model.predict_classes(X)) <= {-1, 1}

@@ -4,6 +4,7 @@ from pellucid.graph import FUNCTIONS
 from pellucid.ops.arithmetic import *
 from pellucid.ops.arrays import *
 from pellucid.ops.elementwise import *
+from pellucid.ops.index import *
 from pellucid.ops.linear import *
 from pellucid.ops.loss import *
 from pellucid.ops.reduce import *

@@ -12,18 +12,16 @@ from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import Node, lift, mismatch
 from pellucid.ops.arithmetic import maximum, minimum, where
 from pellucid.ops.core import Array, Axis, axes_of, broadcast, count, public
+from pellucid.ops.index import getitem, take, take_along_axis
 from pellucid.ops.reduce import any, argsort, mean, sum
 from pellucid.ops.shape import (
     astype,
     broadcast_to,
     concatenate,
     expand_dims,
-    getitem,
     moveaxis,
     ravel,
     reshape,
-    take,
-    take_along_axis,
     transpose,
 )
 

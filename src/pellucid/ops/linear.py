@@ -13,10 +13,10 @@ from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import FUNCTIONS, Node, mismatch
 from pellucid.ops.arithmetic import absolute, multiply, sqrt, square, where
 from pellucid.ops.core import Array, Axis, axes_of, broadcast, op, public
+from pellucid.ops.index import getitem
 from pellucid.ops.reduce import sum
 from pellucid.ops.shape import (
     expand_dims,
-    getitem,
     matrix_transpose,
     moveaxis,
     reshape,

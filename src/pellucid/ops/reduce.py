@@ -25,12 +25,12 @@ from pellucid.ops.core import (
     same,
 )
 from pellucid.ops.elementwise import exp, log
+from pellucid.ops.index import flip
 from pellucid.ops.shape import (
     astype,
     broadcast_to,
     concatenate,
     expand_dims,
-    flip,
     moveaxis,
     reshape,
 )
