@@ -583,7 +583,7 @@ SETTINGS: list[tuple[Callable[[], Any], type, str]] = [
     (lambda: pc.Activation("sigmoidd"), ArgumentError, r"did you mean \"sigmoid\""),
     (lambda: D(1, init="hee"), ArgumentError, r"initializer 'hee'.*did you mean \"he\""),
     (lambda: pc.Sequential(loss="msee"), ArgumentError, r"loss 'msee'.*did you mean \"mse\""),
-    (lambda: pc.Sequential(loss="crosentropy"), ArgumentError, r"did you mean \"cross"),
+    (lambda: pc.Sequential(loss="categorical_crosentropy"), ArgumentError, r"did you mean \"cat"),
     (
         lambda: pc.Sequential(optimizer="adm"),
         ArgumentError,

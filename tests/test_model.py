@@ -327,3 +327,25 @@ def test_layers_can_be_added_one_by_one() -> None:
     assert dict(model.fit(X, Y, verbose=0)) == dict(whole.fit(X, Y, verbose=0))
     known = pc.Sequential().add(pc.Dense(3, inputs=2)).add(pc.Dense(1))
     assert list(known.params) == ["W1", "b1", "W2", "b2"]
+
+
+def test_a_model_can_be_pickled_and_goes_on_the_same() -> None:
+    import pickle
+
+    X, y = pc.data.xor()
+    model = pc.Sequential([pc.Dense(4, "tanh"), pc.Dense(1, "sigmoid")], loss="bce", seed=1)
+    model.fit(X, y, epochs=3, verbose=0)
+    twin = pickle.loads(pickle.dumps(model))
+    model.fit(X, y, epochs=3, verbose=0)
+    twin.fit(X, y, epochs=3, verbose=0)
+    assert np.array_equal(twin.predict(X), model.predict(X))
+    twin.params["W1"][...] = 0
+    assert not np.array_equal(twin.predict(X), model.predict(X))
+
+
+def test_a_console_shows_the_summary_once(capsys: pytest.CaptureFixture[str]) -> None:
+    model = pc.Sequential([pc.Dense(8, "relu", inputs=2)], loss="mse")
+    text = model.summary()
+    assert "2·8 + 8 = 24" in text
+    assert capsys.readouterr().out.count("= 24") == 1
+    assert repr(text) == ""

@@ -26,9 +26,9 @@ FLOORS = [
     "rules passes",
     "show show.* run",
     "nn nn.* losses optim metrics data data.*",
-    "outputs intake history callbacks train fit gate summary",
+    "outputs intake history callbacks train fit gate summary settings safetensors",
+    "checkpoint parameters",
     "model",
-    "checkpoint",
     "face",
     "",  # the package itself: the list of public names
     "demo",

@@ -12,11 +12,10 @@ import numpy as np
 
 from pellucid import data
 from pellucid.callbacks import Callback, Progress, writes
-from pellucid.checkpoint import load
 from pellucid.errors import ArgumentError
 from pellucid.graph import Array
 from pellucid.history import History
-from pellucid.model import Sequential
+from pellucid.model import Sequential, load
 from pellucid.nn import Dense, Dropout
 from pellucid.optim import Adam
 

@@ -4,7 +4,6 @@ from pellucid import data as data
 from pellucid.callbacks import Callback as Callback
 from pellucid.callbacks import LambdaCallback as LambdaCallback
 from pellucid.callbacks import Progress as Progress
-from pellucid.checkpoint import load as load
 from pellucid.derivatives import custom_gradient as custom_gradient
 from pellucid.derivatives import grad as grad
 from pellucid.derivatives import hessian as hessian
@@ -26,6 +25,7 @@ from pellucid.graph import Node as Node
 from pellucid.graph import value as value
 from pellucid.history import History as History
 from pellucid.model import Sequential as Sequential
+from pellucid.model import load as load
 from pellucid.nn.init import Constant as Constant
 from pellucid.nn.init import Glorot as Glorot
 from pellucid.nn.init import He as He

@@ -388,7 +388,7 @@ def _made(op: Op, args: tuple[Node, ...], attrs: Attrs) -> Node:
     )
 
 
-_WEAK = {"b": False, "i": 0, "f": 0.0}  # what stands for a Python number in NumPy's promotion
+WEAK = {"b": False, "i": 0, "f": 0.0}  # what stands for a Python number in NumPy's promotion
 
 
 def _facts(op: Op, shapes: tuple[Shape, ...], kinds: tuple[Any, ...], attrs: Attrs) -> Any:
@@ -398,7 +398,7 @@ def _facts(op: Op, shapes: tuple[Shape, ...], kinds: tuple[Any, ...], attrs: Att
     if None in shapes:  # inside a rule's pattern nothing has a shape
         return None, None, weak
     settings = dict(attrs)
-    dtypes = [_WEAK[k] if isinstance(k, str) else k for k in kinds]
+    dtypes = [WEAK[k] if isinstance(k, str) else k for k in kinds]
     return op.shape(*shapes, **settings), op.dtype(*dtypes, **settings), weak
 
 

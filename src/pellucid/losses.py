@@ -54,9 +54,9 @@ LOSSES = [
          aliases=("binary_crossentropy_from_logits", "binary_cross_entropy_with_logits")),
     Loss("cce", ops.cce, "classes", wants="softmax",
          aliases=("categorical_crossentropy", "categorical_cross_entropy",
-                  "sparse_categorical_crossentropy", "crossentropy")),
+                  "sparse_categorical_crossentropy")),
     Loss("cce_logits", ops.cce_logits, "classes", ops.softmax,
-         aliases=("categorical_crossentropy_from_logits", "cross_entropy")),
+         aliases=("categorical_crossentropy_from_logits",)),
     Loss("poisson", ops.poisson, "counts"),
 ]  # fmt: skip
 NAMES = {name: loss for loss in LOSSES for name in (loss.name, *loss.aliases)}

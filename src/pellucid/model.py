@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ import numpy as np
 
 from pellucid import intake
 from pellucid.callbacks import Callback, Lines
+from pellucid.checkpoint import restore, save
 from pellucid.data import split
 from pellucid.errors import (
     ArgumentError,
     DtypeError,
     NotBuiltError,
     PellucidError,
-    ShapeError,
     one_of,
 )
 from pellucid.fit import Batch, Loop, Numbers, Stepper
@@ -32,56 +32,14 @@ from pellucid.nn.network import Network, initial, network
 from pellucid.optim import Optimizer
 from pellucid.optim import optimizer as optimizer_named
 from pellucid.outputs import check_outputs
+from pellucid.parameters import Parameters, views_of
 from pellucid.run import Runner
+from pellucid.settings import as_callbacks, as_list, as_precision, as_seed, check_settings
 from pellucid.show.python import Program, source
-from pellucid.summary import summary
+from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
 
 Function = Callable[..., Any]
-
-
-class Parameters(MutableMapping[str, Array]):
-    """The parameters by name, each a writable view of one flat array; assigning copies in."""
-
-    def __init__(self, views: Mapping[str, Array]) -> None:
-        self._views = dict(views)
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._views:
-            raise one_of("parameter", name, self._views)
-        return self._views[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        view = self[name]
-        array = intake.numbers(value, name, view.dtype)
-        if array.shape != view.shape:
-            hint = (
-                f"did you mean {name}.T?"
-                if array.shape == view.shape[::-1]
-                else "the layers decide the shapes"
-            )
-            raise ShapeError(f"{name} is {view.shape}, the array given is {array.shape}", hint)
-        view[...] = array
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the parameter of this name, or the default."""
-        return self._views.get(name, default)
-
-    def __delitem__(self, name: str) -> None:
-        raise ArgumentError(f"{name} cannot be taken out of the model", "change the layers instead")
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._views
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._views)
-
-    def __len__(self) -> int:
-        return len(self._views)
-
-    def __repr__(self) -> str:
-        inside = ", ".join(f"{k}: {v.shape}" for k, v in self.items())
-        return f"<Parameters {inside}>"
 
 
 class Sequential:
@@ -108,18 +66,18 @@ class Sequential:
         seed: int = 0,
     ) -> None:
         self.loss_function = None if loss is None else loss_named(loss)
-        self.metrics = tuple(_list(metrics, "metrics", '["accuracy"]'))
+        self.metrics = tuple(as_list(metrics, "metrics", '["accuracy"]'))
         check_metrics(self.metrics, self.loss_function or Loss("custom", len))
         self._optimizer = optimizer_named(optimizer)
-        self.dtype = _precision(dtype)
-        self.seed = _seed(seed)
+        self.dtype = as_precision(dtype)
+        self.seed = as_seed(seed)
         self.layers: tuple[Layer, ...] = ()
         self.history: History | None = None
         self._net: Network | None = None
         self._labels: Array | None = None
         self._runners: dict[Any, tuple[Program, Runner]] = {}
         self._reading = threading.Lock()  # results lie in a runner's memory until they are copied
-        for layer in _list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
+        for layer in as_list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
             self._append(layer)
         check_outputs(self.layers, self.loss_function)
         self._build_if_known()
@@ -172,9 +130,7 @@ class Sequential:
         self._net = net
         state = {name: np.zeros_like(flat) for name in self.optimizer.state}
         self._numbers = Numbers(flat, state)
-        self._views = Parameters(
-            {s.name: flat[s.start : s.stop].reshape(s.shape) for s in net.slots}
-        )
+        self._views = views_of(net, flat)
         self._runners = {}
         self._stepper: Stepper | None = None
 
@@ -239,7 +195,7 @@ class Sequential:
 
     def reset(self, seed: int | None = None) -> Sequential:
         """Start again: fresh weights and optimizer state, from another seed if one is given."""
-        self.seed = self.seed if seed is None else _seed(seed)
+        self.seed = self.seed if seed is None else as_seed(seed)
         self.history, self._labels = None, None
         if self._net is not None:
             fresh = Numbers(initial(self._net, self.seed).astype(self.dtype), {
@@ -259,6 +215,16 @@ class Sequential:
             twin._numbers.restore(self._numbers)
             twin._labels = self._labels
         return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: not the loaded programs, which are traced again."""
+        kept = {k: v for k, v in vars(self).items() if k not in ("_reading", "_views", "_stepper")}
+        return kept | {"_runners": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _reading=threading.Lock(), _stepper=None)
+        if self._net is not None:
+            self._views = views_of(self._net, self._numbers.params)
 
     def __deepcopy__(self, memo: Any) -> Sequential:
         return self.copy()
@@ -317,8 +283,8 @@ class Sequential:
         lines in all by default). Returns: the `History` of loss and metrics by epoch.
         Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
         """
-        _check_settings(epochs, batch_size, print_every, backend)
-        hooks = [*_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
+        check_settings(epochs, batch_size, print_every, backend)
+        hooks = [*as_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
         with self._unless_refused():
             X, y, sample_weight, held = self._held_out(
                 X, y, sample_weight, validation_data, validation_split
@@ -470,14 +436,12 @@ class Sequential:
 
     def summary(self) -> str:
         """Print the layers, their shapes, and how each parameter count comes about."""
-        text = summary(self._built, self.dtype, self.optimizer)
+        text = Shown(summary(self._built, self.dtype, self.optimizer))
         print(text)
         return text
 
     def save(self, path: str | Path) -> Path:
         """Write weights, optimizer state and architecture to one safetensors file."""
-        from pellucid.checkpoint import save
-
         _ = self._built
         return save(self, path)
 
@@ -487,48 +451,13 @@ class Sequential:
         return f"Sequential([{inside}]{loss}, optimizer={self.optimizer!r})"
 
 
-def _list(given: Any, name: str, example: str) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
-        raise DtypeError(f"{name} is {given!r}, not a list", f"{name}={example}")
-    return list(given)
+def load(path: str | Path, custom: Mapping[str, type] | None = None) -> Sequential:
+    """Read a model back: it predicts the same numbers, and trains on where it was.
 
+    Args: `path`, a file of `model.save`; `custom`, {"Name": class} for layers of one's own.
+    Raises: DataError, which says what is wrong with the file. Nothing in it is ever run.
 
-def _precision(dtype: Any) -> np.dtype[Any]:
-    try:
-        found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
-        raise one_of("dtype", dtype, ["float32", "float64"]) from None
-    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise one_of("dtype", found.name, ["float32", "float64"])
-    return found
-
-
-def _seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise DtypeError(f"seed is {seed!r}", "a seed is a whole number")
-    return int(seed.__index__())
-
-
-def _whole(value: Any, name: str, least: int) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
-        raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least {least}")
-
-
-def _check_settings(epochs: Any, batch_size: Any, print_every: Any, backend: Any) -> None:
-    _whole(epochs, "epochs", 0)
-    if batch_size is not None:
-        _whole(batch_size, "batch_size", 1)
-    if print_every is not None:
-        _whole(print_every, "print_every", 1)
-    if backend not in ("auto", "numpy"):
-        raise one_of("backend", backend, ["auto", "numpy"])
-
-
-def _callbacks(given: Any) -> list[Callback]:
-    hooks: list[Callback] = _list(given, "callbacks", "[pc.Progress()]")
-    for callback in hooks:
-        if not isinstance(callback, Callback):
-            raise DtypeError(
-                f"a callback is expected, not {callback!r}", "pc.LambdaCallback(on_epoch_end=…)"
-            )
-    return hooks
+        pc.load("digits.safetensors").predict(X)
+    """
+    model: Sequential = restore(Path(path), custom or {}, Sequential)
+    return model

@@ -41,7 +41,10 @@ def _array(x: Any) -> Any:
 
 
 # of NumPy's submodules only these mean the same as ours: np.linalg.trace takes other axes
-SUBMODULES = {"linalg.norm", "linalg.matmul", "linalg.matrix_transpose", "linalg.tensordot"}
+SUBMODULES = {
+    f"linalg.{name}"
+    for name in ("norm", "matmul", "matrix_transpose", "tensordot", "outer", "vecdot")
+}
 
 
 def _place(called: Any) -> str:

@@ -10,6 +10,16 @@ from pellucid.dims import show
 from pellucid.nn.network import BATCH, Network, Slot, network
 from pellucid.optim import Optimizer
 
+
+class Shown(str):
+    """A text that has been printed already, so that a console does not show it again."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return ""
+
+
 Rows = list[tuple[str, str, str]]
 
 

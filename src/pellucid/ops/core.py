@@ -94,13 +94,13 @@ def promote(*dtypes: Any, **_: Any) -> Dtype:
 
 
 def inexact(*dtypes: Any, **_: Any) -> Dtype:
-    """The common dtype, and a float where that is an integer (as `np.exp` has it)."""
+    """The common dtype, and a float where that is an integer (as `np.sqrt` has it)."""
     return _inexact(np.result_type(*dtypes))
 
 
 @cache
 def _inexact(dtype: Dtype) -> Dtype:
-    return dtype if dtype.kind == "f" else np.exp.resolve_dtypes((dtype, None))[1]
+    return dtype if dtype.kind == "f" else np.sqrt.resolve_dtypes((dtype, None))[1]
 
 
 def quotient(*dtypes: Any, **_: Any) -> Dtype:

@@ -16,8 +16,8 @@ import numpy as np
 from pellucid import dims, text
 from pellucid.dims import Shape
 from pellucid.graph import Node, order
-from pellucid.op import HELPERS, expression, helpers_of
-from pellucid.show.python import Program, constant_tree, holds_dim
+from pellucid.op import HELPERS, helpers_of
+from pellucid.show.python import Program, bare_numbers, constant_tree, holds_dim, written
 
 OPERATORS = {
     ast.Add: "add",
@@ -86,13 +86,14 @@ def buffered(program: Program) -> Buffered:
     plan = _Plan(_last_reads(nodes, program))
     trees: dict[Node, Any] = {leaf: text.name(leaf.name) for leaf in program.inputs}
     lines: list[str] = []
+    bare = bare_numbers(program)
     for now, node in enumerate(nodes):
         if node in trees:
             continue
         if node.op is None:
             trees[node] = constant_tree(node, program)
             continue
-        tree = expression(node.op, node.attrs, [trees[a] for a in node.args])
+        tree = written(node, trees, bare, program)
         plan.base[node] = _base(node, plan.base)
         if node.op.kind in ("view", "dim") or not node.shape:
             name = f"v{now}"

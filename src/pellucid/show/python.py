@@ -12,15 +12,17 @@ import keyword
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pellucid import dims, text
-from pellucid.graph import Node, order
+from pellucid.graph import WEAK, Node, order
 from pellucid.op import HELPERS, expression, helpers_of
 
 WIDTH = 96
+OPERATORS = ("+ ", "- ", "* ", "/ ", "@ ", "& ", "| ")
 LONG = 58  # an expression longer than this is cut at its parts
 
 
@@ -103,6 +105,7 @@ class _Body:
         self.reads = _reads(program.outputs)
         self.trees: dict[Node, Any] = {leaf: text.name(leaf.name) for leaf in program.inputs}
         self.words: dict[str, None] = {}  # every name that the lines read
+        self.bare = bare_numbers(program)
         self.own: set[Node] = set()  # values that have a line of their own
         self.sized = False
 
@@ -164,10 +167,8 @@ class _Body:
             self.trees[node] = constant_tree(node, self.program)
             return
         tree = self._expression(node)
-        if (
-            isinstance(tree, ast.Name) and node not in self.outputs
-        ):  # the same value under no new name
-            self.trees[node] = tree
+        if isinstance(tree, ast.Name) and node not in self.outputs:
+            self.trees[node] = tree  # the same value needs no second name
             return
         long = text.unparse(tree)
         own = node in self.names or (self.reads[node] > 1 and not _cheap(node))
@@ -184,7 +185,7 @@ class _Body:
             return constant_tree(node, self.program)
         for _, setting in node.attrs:
             self.sized = self.sized or holds_dim(setting)
-        tree = expression(node.op, node.attrs, [self.trees[a] for a in node.args])
+        tree = written(node, self.trees, self.bare, self.program)
         self.words |= dict.fromkeys(text.names(tree))
         return tree
 
@@ -204,6 +205,38 @@ class _Body:
             name = f"{base}_{k}"
         self.taken.add(name)
         return name
+
+
+def bare_numbers(program: Program) -> set[Node]:
+    """Return the values that are Python numbers where they are printed, such as 1.0 / n."""
+    bare: set[Node] = set()
+    for node in order(program.outputs):
+        if node.op is None:
+            fixed = node.is_constant and not node.ndim and node.dtype == program.dtype
+            found = node.weak or fixed
+        else:
+            found = node.op.kind in ("map", "dim") and bare.issuperset(node.args)
+        if found:
+            bare.add(node)
+    return bare
+
+
+def written(node: Node, trees: Mapping[Node, Any], bare: set[Node], program: Program) -> Any:
+    """Return a node's text, its operands in place.
+
+    A Python number yields to the dtype of arrays. Where there is none beside it (a choice between
+    two numbers, a copy), it is given the dtype that it has in the graph.
+    """
+    assert node.op is not None
+    parts = [trees[a] for a in node.args]
+    loose = [k for k, a in enumerate(node.args) if a in bare and not a.weak]
+    if loose and node not in bare:
+        kinds = [WEAK[a.dtype.kind] if a in bare else a.dtype for a in node.args]
+        if node.op.kind != "map" or node.op.dtype(*kinds, **node.settings) != node.dtype:
+            for k in loose:
+                kind = text.parsed(f"np.{node.args[k].dtype.name}")
+                parts[k] = ast.Call(kind, [parts[k]], [])
+    return expression(node.op, node.attrs, parts)
 
 
 def constant_tree(node: Node, program: Program) -> Any:
@@ -281,14 +314,25 @@ def _commented(line: str, node: Node) -> list[str]:
 
 
 def _wrapped(line: str, indent: int) -> list[str]:
-    """Break a long line after commas inside brackets."""
+    """Break a long line inside its brackets: after a comma, or before an operator."""
+    edges = [0, *_breaks(line), len(line)]
+    if " = " in line and max(b - a for a, b in pairwise(edges)) > WIDTH - 8:
+        line = "{} = ({})".format(*line.split(" = ", 1))  # brackets, to break inside
+        edges = [0, *_breaks(line), len(line)]
     out: list[str] = []
-    depth, start, last = 0, 0, -1
+    start, pad = 0, ""
+    for spot, after in pairwise(edges[1:]):
+        if len(pad) + after - start > WIDTH - 8:
+            out.append((pad + line[start:spot]).rstrip())
+            start, pad = spot, " " * indent
+    return [*out, pad + line[start:]]
+
+
+def _breaks(line: str) -> list[int]:
+    """Return where a line may be broken: after commas and before operators, inside brackets."""
+    depth, spots = 0, []
     for k, c in enumerate(line):
         depth += (c in "([{") - (c in ")]}")
-        if k - start > WIDTH - 8 - (indent if out else 0) and last > start:
-            out.append((" " * indent if out else "") + line[start:last].rstrip())
-            start, last = last, -1
-        if c == " " and depth and line[k - 1] == ",":
-            last = k + 1
-    return [*out, (" " * indent if out else "") + line[start:]]
+        if c == " " and depth and (line[k - 1] == "," or line[k + 1 : k + 3] in OPERATORS):
+            spots.append(k + 1)
+    return spots
