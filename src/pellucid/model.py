@@ -85,7 +85,10 @@ class Sequential:
     # -- building --------------------------------------------------------------------------------
 
     def add(self, layer: Layer) -> Sequential:
-        """Put one more layer on top, before the model has seen data."""
+        """Put one more layer on top, before the model has been trained; return the model.
+
+        Raises: ArgumentError where the loss does not understand the new output, or after training.
+        """
         before = self.layers, self._net
         self._append(layer)
         try:
@@ -194,7 +197,11 @@ class Sequential:
             raise
 
     def reset(self, seed: int | None = None) -> Sequential:
-        """Start again: fresh weights and optimizer state, from another seed if one is given."""
+        """Start again: fresh weights and optimizer state, from another seed if one is given.
+
+        >>> Sequential([Dense(1, inputs=2)]).reset(seed=1).seed
+        1
+        """
         self.seed = self.seed if seed is None else as_seed(seed)
         self.history, self._labels = None, None
         if self._net is not None:
@@ -345,7 +352,10 @@ class Sequential:
         return self._stepper
 
     def step(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Take one training step on this batch; return its loss."""
+        """Take one training step on this batch; return its loss, as it was before the step.
+
+        Raises as `fit` does; the model is then as it was.
+        """
         with self._unless_refused():
             batch = self._batch(X, y, sample_weight)
             self._prepare(batch, y)
@@ -374,7 +384,16 @@ class Sequential:
             return dict(zip(program.returns, map(np.array, found), strict=True))
 
     def predict(self, X: Any, *, raw: bool = False) -> Array:
-        """Return the output for each row: values, or probabilities; the scores, if `raw`."""
+        """Return the output for each row: values, or probabilities; the scores, if `raw`.
+
+            X (n, features) -> (n, outputs)
+
+        Raises: ShapeError, DataError, DtypeError for data that cannot be read.
+
+        >>> model = Sequential([Dense(1, init="ones", inputs=2)])
+        >>> model.predict([[1.0, 2.0]])
+        array([[3.]], dtype=float32)
+        """
         with self._unless_refused():
             array = self._features(X)
             return self._run("predict", Batch(array, array), raw)["prediction"]
@@ -411,14 +430,26 @@ class Sequential:
         return self.evaluate(X, y, sample_weight=sample_weight)["loss"]
 
     def gradients(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Array]:
-        """Return the gradient of the loss by parameter: {"W1": …, "b1": …}, without dropout."""
+        """Return the gradient of the loss by parameter, without dropout.
+
+            {"W1": ∂loss/∂W1, "b1": ∂loss/∂b1, …},  each of its parameter's shape
+
+        >>> model = Sequential([Dense(1, init="ones", inputs=1)], loss="half_mse")
+        >>> model.gradients([[2.0]], [[1.0]])["W1"]
+        array([[2.]], dtype=float32)
+        """
         with self._unless_refused():
             batch = self._batch(X, y, sample_weight)
             found = self._run("gradients", batch, batch.weights is not None)
         return {name.removeprefix("d_"): value for name, value in found.items()}
 
     def activations(self, X: Any) -> dict[str, Array]:
-        """Return what every layer computes for these samples: {"z1": …, "a1": …}."""
+        """Return what every layer computes for these samples: {"z1": (n, units), "a1": …}.
+
+        >>> model = Sequential([Dense(1, "relu", init="ones", inputs=1)])
+        >>> model.activations([[-2.0]])
+        {'z1': array([[-2.]], dtype=float32), 'a1': array([[0.]], dtype=float32)}
+        """
         with self._unless_refused():
             array = self._features(X)
             return self._run("activations", Batch(array, array))
@@ -441,7 +472,11 @@ class Sequential:
         return text
 
     def save(self, path: str | Path) -> Path:
-        """Write weights, optimizer state and architecture to one safetensors file."""
+        """Write weights, optimizer state and architecture to one safetensors file; return its path.
+
+        All or nothing: an old file of that name stays whole if writing fails. `pellucid.load` reads
+        it back. Raises: ArgumentError for what a file cannot hold, such as a function in a layer.
+        """
         _ = self._built
         return save(self, path)
 

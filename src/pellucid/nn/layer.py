@@ -78,12 +78,9 @@ RELU_FAMILY = ("relu", "leaky_relu", "elu", "swish", "silu", "gelu", "softplus")
 
 def activations() -> list[str]:
     """Return the names that `activation=` takes: every elementwise function of one array."""
-    single = [
-        n
-        for n, o in OPS.items()
-        if len(o.operands) == 1 and o.kind == "map" and o.vjp and not o.internal
-    ]
-    return sorted({*single, "selu", "silu", "softmax", "log_softmax", *LINEAR} - {"astype"})
+    single = (o for o in OPS.values() if len(o.operands) == 1 and o.kind == "map")
+    sloped = {o.name for o in single if o.vjp != (None,) and not o.internal}
+    return sorted({*sloped, "selu", "silu", "softmax", "log_softmax", *LINEAR} - {"astype"})
 
 
 def activation(chosen: str | Function | None) -> Function | None:
