@@ -187,7 +187,7 @@ np.isclose(x, y, rtol=1, atol=2); np.count_nonzero(x); np.count_nonzero(x > 0, a
 np.count_nonzero(x, axis=0, keepdims=True); np.linspace(s, 3, 5); np.linspace(0, s, 4);
 np.linspace(v, w, 3); np.linspace(s, 3); np.linspace(v, w, 3, axis=-1);
 np.linspace(s, 3, 5, endpoint=False); np.linspace(s, 3, 1); np.round(x); np.round(x, 2);
-np.around(x, 1); x.round(1); np.fix(x); np.fmax(x, y); np.fmin(x, row); np.float_power(p, y);
+np.around(x, 1); x.round(1); np.fmax(x, y); np.fmin(x, row); np.float_power(p, y);
 np.float_power(p, 2); np.isfinite(x); np.conj(x); np.conjugate(x); np.real(x); np.copy(x);
 np.nan_to_num(x, copy=False); np.trapezoid(v); np.trapezoid(x, axis=0); np.trapezoid(x, dx=0.5);
 np.trapezoid(x, c); np.maximum(x, 0); np.minimum(x, 0.5); np.square(s); np.sign(p);
