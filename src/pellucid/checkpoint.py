@@ -57,6 +57,7 @@ def _description(model: Any) -> dict[str, Any]:
         "seed": model.seed,
         "steps": model._numbers.steps,
         "epochs": model._numbers.epochs,
+        "since": model._numbers.since,
         "labels": None
         if model._labels is None
         else [model._labels.dtype.name, model._labels.tolist()],
@@ -112,7 +113,7 @@ def _model(
     told: dict[str, Any], known: Mapping[str, type], size: int, make: Callable[..., Any]
 ) -> Any:
     """Build the model of a description; memory for it is taken only where the file has as much."""
-    inputs, counts = told["inputs"], (told["steps"], told["epochs"])
+    inputs, counts = told["inputs"], tuple(told[k] for k in ("steps", "epochs", "since"))
     if not all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate((*inputs, *counts))):
         raise DataError(
             f"the file's sizes are no whole numbers: inputs {inputs}, steps and epochs {counts}"
@@ -133,7 +134,7 @@ def _model(
         seed=told["seed"],
     )
     model._build(tuple(inputs))
-    model._numbers.steps, model._numbers.epochs = counts
+    model._numbers.steps, model._numbers.epochs, model._numbers.since = counts
     model._labels = _labels(told["labels"])
     return model
 

@@ -68,7 +68,11 @@ def value_and_grad(function: Function, *, argnums: int | Sequence[int] = 0) -> F
 
 
 def vjp(function: Function, *args: Any) -> tuple[Any, Function]:
-    """Return f(args) and the function that pulls a gradient g of f back: g ↦ gᵀ ∂f/∂args.
+    """Return f(args) and the function that pulls a gradient g of f back.
+
+        pull(g) = gᵀ ∂f/∂args,  each of its argument's shape; g has the shape of f
+
+    Raises: ShapeError where g has another shape.
 
     >>> y, pull = vjp(lambda x: 2 * x, np.ones(2))
     >>> pull(np.array([1.0, 3.0]))
@@ -85,18 +89,28 @@ def vjp(function: Function, *args: Any) -> tuple[Any, Function]:
 
 def pulled(frame: Frame, g: Any) -> list[Node]:
     outputs = [lift(o) for o in leaves(frame.output)]
-    seeds = dict(zip(outputs, (lift(s) for s in leaves(g)), strict=True))
-    for node, seed in seeds.items():
+    seeds = [lift(s) for s in leaves(g)]
+    for node, seed in zip(outputs, seeds, strict=True):
         if node.shape != seed.shape:
             raise ShapeError(
                 f"the gradient is {show(seed.shape)}, the result {show(node.shape)}: give one shape"
             )
-    bar = backward(seeds, frame.inputs)
+    bar = backward(_summed(outputs, seeds), frame.inputs)
     return [bar[w] if w in bar else ops.zeros_like(w) for w in frame.inputs]
 
 
+def _summed(nodes: Sequence[Node], seeds: Sequence[Node]) -> dict[Node, Node]:
+    """Add up the seeds of equal nodes, which are one node."""
+    found: dict[Node, Node] = {}
+    for node, seed in zip(nodes, seeds, strict=True):
+        found[node] = found[node] + seed if node in found else seed
+    return found
+
+
 def jvp(function: Function, args: Sequence[Any], directions: Sequence[Any]) -> tuple[Any, Any]:
-    """Return f(args) and its slope along a direction: ∂f/∂args · direction.
+    """Return f(args) and its slope along a direction.
+
+        slope = ∂f/∂args · direction,  of the shape of f; a direction for each argument
 
     The pull-back is linear in its gradient u, so its own pull-back is the push-forward.
 
@@ -105,12 +119,12 @@ def jvp(function: Function, args: Sequence[Any], directions: Sequence[Any]) -> t
     """
     frame = Frame(function, tuple(args), {}, range(len(args)))
     outputs = [lift(o) for o in leaves(frame.output)]
-    probes = [value(np.zeros(o.shape, o.dtype), "u") for o in outputs]
-    bar = backward(dict(zip(outputs, probes, strict=True)), frame.inputs)
-    moves = dict(zip(frame.inputs, (lift(d) for d in leaves(list(directions))), strict=True))
-    pairs = {bar[w]: move for w, move in moves.items() if w in bar}
-    pushed = backward(pairs, probes) if pairs else {}
-    slopes = [pushed[p] if p in pushed else ops.zeros_like(p) for p in probes]
+    probes = {o: value(np.zeros(o.shape, o.dtype), "u") for o in outputs}
+    bar = backward(probes, frame.inputs)
+    moves = zip(frame.inputs, (lift(d) for d in leaves(list(directions))), strict=True)
+    pairs = [(bar[w], ops.broadcast_to(move, w.shape)) for w, move in moves if w in bar]
+    pushed = backward(_summed(*zip(*pairs, strict=True)), probes.values()) if pairs else {}
+    slopes = [pushed[p] if (p := probes[o]) in pushed else ops.zeros_like(o) for o in outputs]
     return frame.out(frame.output), frame.out(like(frame.output, slopes))
 
 
@@ -141,7 +155,9 @@ def _rows(frame: Frame, output: Node) -> Any:
         parts.append([bar[w] if w in bar else ops.zeros_like(w) for w in frame.inputs])
     columns = zip(*parts, strict=True) if parts else ([] for _ in frame.inputs)
     stacked = [
-        ops.reshape(ops.stack(c), (*shape, *w.shape)) if c else lift(np.zeros((*shape, *w.shape)))
+        ops.reshape(ops.stack(c), (*shape, *w.shape))
+        if c
+        else lift(np.zeros((*shape, *w.shape), output.dtype))
         for c, w in zip(columns, frame.inputs, strict=True)
     ]
     return frame.shaped(stacked)

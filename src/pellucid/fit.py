@@ -48,6 +48,7 @@ class Numbers:
     state: dict[str, Array]
     steps: int = 0
     epochs: int = 0
+    since: int = 0  # the step at which this optimizer began
 
     def copy(self) -> Numbers:
         return Numbers(
@@ -55,6 +56,7 @@ class Numbers:
             {k: v.copy() for k, v in self.state.items()},
             self.steps,
             self.epochs,
+            self.since,
         )
 
     def restore(self, other: Numbers) -> None:
@@ -62,7 +64,7 @@ class Numbers:
         self.params[...] = other.params
         for name, array in self.state.items():
             array[...] = other.state[name]
-        self.steps, self.epochs = other.steps, other.epochs
+        self.steps, self.epochs, self.since = other.steps, other.epochs, other.since
 
     def finite(self) -> bool:
         return all(bool(np.isfinite(a).all()) for a in (self.params, *self.state.values()))
@@ -90,7 +92,7 @@ class Stepper:
         numbers.steps += 1
         given: dict[str, Any] = {
             "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": numbers.params,
-            "t": numbers.steps, "learning_rate": learning_rate,
+            "t": numbers.steps - numbers.since, "learning_rate": learning_rate,
         } | numbers.state | self._masks(step, len(batch))  # fmt: skip
         found = runner(*(given[leaf.name] for leaf in step.program.inputs), n=len(batch))
         found = found if isinstance(found, tuple) else (found,)

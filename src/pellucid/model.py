@@ -156,6 +156,8 @@ class Sequential:
         self._optimizer = optimizer_named(chosen)
         if self._net is not None:
             flat, kept = self._numbers.params, self._numbers.state
+            if not kept.keys() >= set(self._optimizer.state):  # a new state counts from step 1
+                self._numbers.since = self._numbers.steps
             self._numbers.state = {
                 n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state
             }

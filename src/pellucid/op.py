@@ -124,7 +124,9 @@ def expression(op: Op, attrs: Attrs, args: Sequence[Any]) -> Any:
         parts[op.operands[-1][1:]] = list(args[fixed:])
     source = op.numpy
     if op.helper:
-        keys = "".join(f", {k}={k}" for k in settings)
+        usual = text.defaults(op.numpy)
+        told = {k: text.unparse(v) for k, v in settings.items()}
+        keys = "".join(f", {k}={v}" for k, v in told.items() if usual.get(k) != v)
         source = f"{op.helper}({', '.join(op.operands)}{keys})"
     # settings first: an index setting speaks of its operands as `indices[0]`
     return text.fill(text.fill(text.parsed(source), settings), parts)
@@ -132,6 +134,7 @@ def expression(op: Op, attrs: Attrs, args: Sequence[Any]) -> Any:
 
 HELPERS: dict[str, str] = {}  # functions that printed programs define for themselves, by name
 _scope: dict[str, Any] = {"np": np, "__name__": "pellucid.ops"}
+_loaded: dict[str, str] = {}  # the text of each helper in that scope
 
 
 def helpers_of(names: Iterable[str]) -> list[str]:
@@ -147,6 +150,7 @@ def helpers_of(names: Iterable[str]) -> list[str]:
 def scope(names: Iterable[str]) -> dict[str, Any]:
     """Return a namespace in which printed expressions with these names run."""
     for name in helpers_of(names):
-        if name not in _scope:
+        if _loaded.get(name) != HELPERS[name]:  # new, or entered again with another text
             exec(HELPERS[name], _scope)
+            _loaded[name] = HELPERS[name]
     return _scope

@@ -8,11 +8,9 @@ rewrite(outputs, rules)  the outputs in normal form, where every node went, what
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
 
 from pellucid.graph import Node, build, order
 from pellucid.op import exact
@@ -68,15 +66,13 @@ class Rule:
 
     def apply(self, node: Node) -> Node | None:
         """Return the right side for a node of the left's form, else None."""
-        found = match(self.left, node, {})
-        if found is None:
-            return None
-        holes = [found[h] for h in self.holes]
-        settings = {k.name: v for k, v in found.items() if isinstance(k, Setting)}
-        if self.when is not None and not self.when(*holes, **settings):
-            return None
-        right: Node = self.sides(*holes, **settings)[1]
-        return right
+        for found in matches(self.left, node, {}):
+            holes = [found[h] for h in self.holes]
+            settings = {k.name: v for k, v in found.items() if isinstance(k, Setting)}
+            if self.when is None or self.when(*holes, **settings):
+                right: Node = self.sides(*holes, **settings)[1]
+                return right
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,23 +87,29 @@ class Fold:
     root: str = ""  # any op
 
 
-def match(pattern: Node, node: Node, found: Bound) -> Bound | None:
-    """Return what each hole of the pattern stands for in the node, or None if it does not fit."""
+def matches(pattern: Node, node: Node, found: Bound) -> Iterator[Bound]:
+    """Yield every way in which the holes of the pattern can stand for parts of the node."""
     if pattern.op is None:
-        return _leaf_match(pattern, node, found)
+        bound = _leaf_match(pattern, node, found)
+        if bound is not None:
+            yield bound
+        return
     if pattern.op is not node.op or len(pattern.args) != len(node.args):
-        return None
+        return
     settings = _settings_match(pattern, node, found)
     if settings is None:
-        return None
-    orders = [node.args, node.args[::-1]] if pattern.op.commutes else [node.args]
-    for args in orders:
-        trial: Bound | None = settings
-        for p, a in zip(pattern.args, args, strict=True):
-            trial = match(p, a, trial) if trial is not None else None
-        if trial is not None:
-            return trial
-    return None
+        return
+    for args in [node.args, node.args[::-1]] if pattern.op.commutes else [node.args]:
+        yield from _matched(list(zip(pattern.args, args, strict=True)), settings)
+
+
+def _matched(pairs: list[tuple[Node, Node]], found: Bound) -> Iterator[Bound]:
+    """Yield every way to match all the pairs at once."""
+    if not pairs:
+        yield found
+        return
+    for bound in matches(*pairs[0], found):
+        yield from _matched(pairs[1:], bound)
 
 
 def _leaf_match(pattern: Node, node: Node, found: Bound) -> Bound | None:
@@ -219,7 +221,3 @@ def substitute(outputs: Iterable[Node], places: Mapping[Node, Node]) -> list[Nod
 def number(node: Node) -> bool:
     """Say whether the node is a fixed single number."""
     return node.is_constant and not node.ndim
-
-
-def float_of(node: Node) -> Any:
-    return np.asarray(node.data).item()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ def load(source: str, name: str) -> Callable[..., Any]:
     scope: dict[str, Any] = {"__name__": "pellucid_program"}
     exec(compile(source, file, "exec"), scope)
     function: Callable[..., Any] = scope[name]
+    weakref.finalize(function, linecache.cache.pop, file, None)
     return function
 
 

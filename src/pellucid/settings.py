@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,15 @@ def as_precision(dtype: Any) -> np.dtype[Any]:
 
 def as_seed(seed: Any) -> int:
     """Return a whole number, of any size."""
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise DtypeError(f"seed is {seed!r}", "a seed is a whole number")
-    return int(seed.__index__())
+    return int(seed)
 
 
 def check_whole(value: Any, name: str, least: int) -> None:
     """Refuse what is no whole number, or too small a one."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or value < least:
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least {least}")
 
 

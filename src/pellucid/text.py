@@ -40,6 +40,14 @@ def words(source: str) -> tuple[str, ...]:
     return tuple(names(ast.parse(source)))
 
 
+@cache
+def defaults(source: str) -> dict[str, str]:
+    """Return the defaults of a whole function's arguments, as text."""
+    args = ast.parse(source).body[0].args  # type: ignore[attr-defined]
+    named = args.args[len(args.args) - len(args.defaults) :]
+    return {a.arg: ast.unparse(d) for a, d in zip(named, args.defaults, strict=True)}
+
+
 def literal(value: Any) -> ast.expr:
     """Return the expression that a person would write for this attribute value."""
     if isinstance(value, np.dtype):
@@ -113,8 +121,9 @@ def _items(child: Any, parts: Parts) -> list[Any]:
         if isinstance(chosen, ast.Tuple):
             return chosen.elts
     filled = _fill(child, parts)
-    if isinstance(filled, ast.keyword) and isinstance(filled.value, ast.Constant):
-        return [] if filled.value.value is None or filled.value.value is False else [filled]
+    if isinstance(child, ast.keyword) and isinstance(child.value, ast.Name):
+        value = getattr(filled.value, "value", filled)
+        return [] if value is None or value is False else [filled]
     return [filled]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 from pellucid import ops
@@ -128,7 +128,8 @@ def check_share(value: Any, name: str) -> float:
 
 
 def check_size(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or int(value) < 1:
         raise ArgumentError(f"{name} is {value!r}", f"{name} is a whole number of at least 1")
     return int(value)
 

@@ -66,7 +66,9 @@ def _slope_in_base(x: Node, y: Node) -> Node:
 @public(numpy="pow")
 def power(x: Array, y: Array) -> Any:
     """Raise the first to the power of the second: x^y; an exponent of 2 is the op `square`."""
-    return square(x) if y.weak and y.is_constant and y.data == 2 else _power(x, y)
+    twice = y.weak and y.is_constant and y.data == 2
+    floats = x.dtype is None or x.dtype.kind == "f" or y.dtype.kind != "f"  # 3**2.0 is a float
+    return square(x) if twice and floats else _power(x, y)
 
 
 @public

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import Node, lift, mismatch
 from pellucid.ops.arithmetic import maximum, minimum, where
-from pellucid.ops.core import Array, Axis, axes_of, broadcast, count, public
+from pellucid.ops.core import Array, Axis, axes_of, axis_of, broadcast, count, public
 from pellucid.ops.index import getitem, take, take_along_axis
 from pellucid.ops.reduce import any, argsort, mean, sum
 from pellucid.ops.shape import (
@@ -33,7 +33,7 @@ Arrays = Sequence[Any]
 
 def _along(x: Node, axis: int, part: Any) -> Node:
     """Index one axis, all of the others."""
-    return getitem(x, (*(slice(None),) * (axis % x.ndim), part))
+    return getitem(x, (*(slice(None),) * axis_of(axis, x.ndim), part))
 
 
 @public
@@ -210,7 +210,7 @@ def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Any:
     """Put a margin around: a constant, or values of x as `np.pad` picks them (edge, wrap, …)."""
     if isinstance(pad_width, dict):
-        chosen = {a % x.ndim: w for a, w in pad_width.items()}
+        chosen = {axis_of(a, x.ndim): w for a, w in pad_width.items()}
         pad_width = [np.broadcast_to(chosen.get(k, 0), 2) for k in range(x.ndim)]
     widths = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim, 2))
     fills = np.broadcast_to(np.asarray(constant_values, dtype=x.dtype), (x.ndim, 2))
@@ -259,7 +259,8 @@ def median(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
 @public
 def diff(x: Array, n: int = 1, axis: int = -1, prepend: Array = None, append: Array = None) -> Any:
     """Subtract from each value the one before it; n times; `prepend` and `append` come first."""
-    edge = (*x.shape[: axis % x.ndim], 1, *x.shape[axis % x.ndim + 1 :])
+    axis = axis_of(axis, x.ndim)
+    edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
     ends = [a if a is None or a.ndim else broadcast_to(a, edge) for a in (prepend, append)]
     if prepend is not None or append is not None:
         x = concatenate([a for a in (ends[0], x, ends[1]) if a is not None], axis)

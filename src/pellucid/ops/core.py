@@ -68,6 +68,11 @@ def axes_of(axis: Axis, ndim: int) -> tuple[int, ...]:
     return found
 
 
+def axis_of(axis: Any, ndim: int) -> int:
+    """Return one axis as a non-negative number."""
+    return axes_of(int(axis), ndim)[0]
+
+
 def normal_axis(axis: Axis, ndim: int) -> Axis:
     """Return one spelling for every way to say the same axes: None, 1 or (0, 1)."""
     if axis is None:

@@ -11,7 +11,7 @@ from pellucid import dims
 from pellucid.dims import Dim, Shape, Size
 from pellucid.errors import DtypeError, ShapeError, TraceError
 from pellucid.graph import FUNCTIONS, Node, lift, mismatch
-from pellucid.ops.core import Array, axes_of, broadcast, helper, op, public
+from pellucid.ops.core import Array, axes_of, axis_of, broadcast, helper, op, public
 from pellucid.ops.shape import expand_dims, moveaxis, ravel
 
 
@@ -221,7 +221,7 @@ def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise")
     if mode != "raise":
         size = x.shape[axis]
         indices = indices % size if mode == "wrap" else FUNCTIONS["clip"](indices, 0, size - 1)
-    return getitem(x, (*(slice(None),) * (axis % x.ndim), indices))
+    return getitem(x, (*(slice(None),) * axis_of(axis, x.ndim), indices))
 
 
 def _picked_along(x: Shape, indices: Shape, axis: int) -> Shape:

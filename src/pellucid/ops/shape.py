@@ -12,7 +12,7 @@ from pellucid import dims
 from pellucid.dims import Shape, Size
 from pellucid.errors import ShapeError
 from pellucid.graph import Node, check_name, lift, mismatch
-from pellucid.ops.core import Array, axes_of, broadcast, normal_shape, op, public
+from pellucid.ops.core import Array, axes_of, axis_of, broadcast, normal_shape, op, public
 
 Arrays = Sequence[Any]
 
@@ -118,7 +118,7 @@ _permute = op("permute", "x, axes=()", numpy="np.transpose(x, axes)", formula=r"
 def transpose(x: Array, axes: Any = None) -> Any:
     """Return the array with its axes in another order; reversed, where none is given."""
     order = tuple(range(x.ndim))
-    axes = order[::-1] if axes is None else tuple(int(a) % x.ndim for a in np.atleast_1d(axes))
+    axes = order[::-1] if axes is None else tuple(axis_of(a, x.ndim) for a in np.atleast_1d(axes))
     if tuple(sorted(axes)) != order:
         raise ShapeError(
             f"axes {axes} are not an order of the {x.ndim} axes of {dims.show(x.shape)}")
@@ -131,6 +131,7 @@ def transpose(x: Array, axes: Any = None) -> Any:
 def swapaxes(x: Array, axis1: int, axis2: int) -> Any:
     """Return the array with two axes exchanged."""
     order = list(range(x.ndim))
+    axis1, axis2 = axis_of(axis1, x.ndim), axis_of(axis2, x.ndim)
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return transpose(x, order)
 
@@ -144,7 +145,7 @@ def matrix_transpose(x: Array) -> Any:
 @public
 def moveaxis(x: Array, source: Any, destination: Any) -> Any:
     """Return the array with some axes moved to new places, the others in their old order."""
-    start, goal = ([int(a) % x.ndim for a in np.atleast_1d(p)] for p in (source, destination))
+    start, goal = ([axis_of(a, x.ndim) for a in np.atleast_1d(p)] for p in (source, destination))
     order = [k for k in range(x.ndim) if k not in start]
     for place, axis in sorted(zip(goal, start, strict=True)):
         order.insert(place, axis)
@@ -173,7 +174,7 @@ def broadcast_to(x: Array, shape: Any) -> Any:
 
 
 def _expanded(x: Shape, axis: Any) -> Shape:
-    gone = axes_of(axis, len(x) + (1 if isinstance(axis, int) else len(axis)))
+    gone = axes_of(axis, len(x) + (1 if isinstance(axis, (int, np.integer)) else len(axis)))
     sizes = iter(x)
     return tuple(1 if k in gone else next(sizes) for k in range(len(x) + len(gone)))
 
@@ -181,7 +182,8 @@ def _expanded(x: Shape, axis: Any) -> Shape:
 @public
 def expand_dims(x: Array, axis: Any) -> Any:
     """Return the array with new axes of length 1 at the given places."""
-    return reshape(x, _expanded(x.shape, axis if isinstance(axis, int) else tuple(axis)))
+    axis = axis if isinstance(axis, (int, np.integer)) else tuple(axis)
+    return reshape(x, _expanded(x.shape, axis))
 
 
 @public
