@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pytest
 
 import pellucid as pc
 from pellucid.derivatives import vjp
@@ -233,6 +234,9 @@ ARRAYS: dict[str, Callable[..., Any]] = SAME | {
 
 def second_opinion(name: str, /, *arrays: Any, **settings: Any) -> Any:
     """Return what an op should give, computed one number at a time."""
+    known = name in ONE_NUMBER or name in TO_ONE or name in TO_MANY or name in ARRAYS
+    if not known:
+        pytest.skip(f"no second opinion on {name} is written down in tests/contracts.py")
     if name in ONE_NUMBER:
         each = np.broadcast_arrays(*arrays)
         rows = zip(*(a.ravel().tolist() for a in each), strict=True)

@@ -467,3 +467,55 @@ def test_random_graphs_agree_with_the_oracle(steps, seed):
     expected = oracle.fold(oracle.add, [oracle.sum_all(duals[0])[0][0], *sums])
     assert float(total.value) == pytest.approx(expected.v, rel=1e-10, abs=1e-10)
     assert got == pytest.approx(expected.d, rel=1e-9, abs=1e-9)
+
+
+def test_a_result_that_stands_twice_counts_twice():
+    _, pull = pc.vjp(lambda x: (x * x, x * x), 3.0)
+    assert pull((1.0, 10.0)) == 66.0
+    assert pc.jvp(lambda x: (x * x, x * x), [3.0], [1.0])[1] == (6.0, 6.0)
+    assert pc.jvp(lambda a, b: a + b, [1.0, 2.0], [1.0, 1.0])[1] == 2.0
+
+
+def test_seeds_and_directions_go_by_key_and_shape():
+    both = lambda d: d["a"] * 100 + d["b"]  # noqa: E731
+    assert pc.jvp(both, [{"a": 1.0, "b": 2.0}], [{"b": 1.0, "a": 0.0}])[1] == 1.0
+    _, pull = pc.vjp(lambda x: {"b": x, "a": 2 * x}, 1.0)
+    assert pull({"a": 1.0, "b": 0.0}) == 2.0
+    with pytest.raises(pc.ArgumentError, match="other keys"):
+        pull({"q": 1.0, "z": 0.0})
+    with pytest.raises(pc.ShapeError, match="the direction is"):
+        pc.jvp(lambda x: x * 2.0, [np.ones(3)], [np.ones((3, 1))])
+    with pytest.raises(pc.ArgumentError, match="needs 1 parts"):
+        pc.jvp(lambda x: x * x, [np.ones(3)], [np.ones(3)] * 2)
+
+
+STRUCTURED = {
+    "dot": lambda x: pc.where(False, pc.dot(pc.log(x), pc.log(x)), pc.sum(x)),
+    "cumprod": lambda x: pc.where(False, pc.sum(pc.cumprod(1 / x)), pc.sum(x)),
+    "concatenate": lambda x: pc.where(False, pc.sum(pc.concatenate([1 / x, x])), pc.sum(x)),
+    "log_softmax": lambda x: pc.where(False, pc.sum(pc.log_softmax(1 / x)), pc.sum(x)),
+    "outer": lambda x: pc.where(False, pc.sum(pc.outer(1 / x, 1 / x) @ (1 / x)), pc.sum(x)),
+    "stack": lambda x: pc.sum(pc.where(x > 0, pc.stack([pc.log(x)])[0], 0)) + x[0],
+    "einsum": lambda x: pc.sum(pc.where(x > 0, pc.einsum("i->i", pc.log(x)), 0)) + x[0],
+    "mask": lambda x: pc.sum(pc.log(x)[np.array([False, True])]) + x[0],
+    "slice": lambda x: pc.sum(pc.log(x)[1:]) + x[0],
+    "index": lambda x: pc.log(x)[1] + x[0],
+    "take": lambda x: pc.sum(pc.take(pc.log(x), [1])) + x[0],
+    "split": lambda x: pc.sum(pc.split(pc.log(x), 2)[1]) + x[0],
+    "sort": lambda x: pc.sum(pc.sort(pc.log(x))[1:]) + x[0],
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_what_is_not_chosen_leaks_no_nan_through_any_kind_of_op(name):
+    np.testing.assert_array_equal(pc.grad(STRUCTURED[name])(np.array([0.0, 1.0])), [1.0, 1.0])
+
+
+def test_a_node_is_its_own_copy_and_refuses_to_be_written_to():
+    import copy
+
+    x = pc.value([1.0, 2.0], "x")
+    assert copy.copy(x) is x
+    assert copy.deepcopy((x, x * x))[1] is x * x
+    with pytest.raises(pc.TraceError, match="nodes never change"):
+        x[0] = 5.0

@@ -349,3 +349,36 @@ def test_a_console_shows_the_summary_once(capsys: pytest.CaptureFixture[str]) ->
     assert "2·8 + 8 = 24" in text
     assert capsys.readouterr().out.count("= 24") == 1
     assert repr(text) == ""
+
+
+def test_a_new_optimizer_counts_its_steps_from_the_first() -> None:
+    X, y = pc.data.xor()
+    model = pc.Sequential([pc.Dense(1, inputs=2)], loss="mse", optimizer=pc.SGD(1e-6))
+    model.fit(X, y, epochs=100, verbose=0)
+    before = model.params["W1"].copy()
+    model.optimizer = pc.Adam(0.01)
+    model.step(X, y)  # the first step of Adam moves every weight by its rate
+    np.testing.assert_allclose(np.abs(model.params["W1"] - before), 0.01, rtol=1e-4)
+
+
+def test_names_of_metrics_and_states_cannot_hide_the_steps_own() -> None:
+    from dataclasses import dataclass
+
+    X, y = pc.data.xor()
+
+    def W1(p: pc.Node, t: pc.Node) -> pc.Node:
+        return pc.mean(p * t)  # type: ignore[no-any-return]
+
+    @dataclass(frozen=True)
+    class Odd(pc.Optimizer):
+        learning_rate: float = 0.1
+
+        @property
+        def state(self) -> tuple[str, ...]:
+            return ("X",)
+
+    layers = [pc.Dense(1, "sigmoid")]
+    model = pc.Sequential(layers, loss="bce", optimizer=pc.SGD(0.1), metrics=[W1])
+    assert "W1_metric" in model.fit(X, y, verbose=0)
+    with pytest.raises(pc.ArgumentError, match="calls a state 'X'"):
+        pc.Sequential(layers, loss="bce", optimizer=Odd()).fit(X, y, verbose=0)

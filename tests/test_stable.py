@@ -571,3 +571,13 @@ def test_a_number_that_was_read_stays_weak() -> None:
         kept = pc.add(pc.value(0.0), number).args[1]
         assert kept.value == number
         assert (number + x).value.dtype == np.float32
+
+
+def test_poisson_of_an_infinite_rate_in_either_precision():
+    for dtype in (np.float32, np.float64):
+        assert pc.poisson(dtype(np.inf), dtype(1)) == np.inf
+
+
+def test_softmax_of_no_classes_is_empty():
+    assert pc.softmax(np.zeros((2, 0))).shape == (2, 0)
+    assert pc.log_softmax(np.zeros((0, 2)), axis=0).shape == (0, 2)

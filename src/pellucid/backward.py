@@ -72,6 +72,9 @@ def _contributions(
     args, y = node.args, node
     if mask is not None and mask.touches(node, moving):
         args, y = _unhidden(node, mask.at)
+    elif mask is not None and mask.hard and node.op and node.op.kind == "contract":
+        seen = ops.astype(ops.logical_not(mask.at), node.dtype)
+        args = tuple(ops.where(_unreached(node, k, seen), 0, a) for k, a in enumerate(args))
     slopes = node.op.vjp if node.op else None
     if slopes is None:
         raise DtypeError(f"no derivative is known for {node!r}", "", node.where)
@@ -93,27 +96,45 @@ def _mask_of(node: Node, k: int, mask: Mask | None) -> Mask | None:
     log(x) behind where(x > 0, log(x), 0) has no slope at x = 0, rather than 0 · inf.
     """
     assert node.op is not None
+    if node.op.picks and k == 0 and mask is None:
+        return Mask(_unreached(node, k, ops.ones_like(node)), False)
     own = node.op.hides and node.op.hides[k]
     if own:
         at, hard = ops.broadcast_to(own(*node.args), node.shape), node.op.masks
         mask = Mask(at, hard) if mask is None else Mask(at | mask.at, hard or mask.hard)
     if mask is None or (node.op.kind == "map" and node.args[k].shape == node.shape):
         return mask
-    return _mask_below(node, k, mask.at) if mask.hard else None
+    return _mask_below(node, k, mask)
 
 
-def _mask_below(node: Node, k: int, at: Node) -> Mask | None:
+def _mask_below(node: Node, k: int, mask: Mask) -> Mask | None:
     """Return which elements of operand k, of another shape, reach only what is hidden."""
     op, arg = node.op, node.args[k]
     assert op is not None
-    seen = ops.astype(ops.logical_not(at), arg.dtype)
-    if op.kind == "reduce" and "keepdims" in node.settings:
-        seen = ops.reduce.spread(seen, arg, **node.settings)
-    elif op.kind == "view" and isinstance(op.vjp, tuple):  # a view hands on what arrives
-        seen = op.vjp[k](seen, node, *node.args, **node.settings)
-    elif op.kind != "map":
+    seen = ops.astype(ops.logical_not(mask.at), arg.dtype)
+    if op.kind == "view" or op.moves:
+        return Mask(_unreached(node, k, seen), mask.hard)
+    if not mask.hard:
         return None
-    return Mask(fit(seen, arg) == 0, True)
+    if op.kind == "reduce" and "keepdims" in node.settings:
+        return Mask(ops.reduce.spread(seen, arg, **node.settings) == 0, True)
+    if op.kind == "reduce" and "axis" in node.settings:  # a softmax: all of a row or none
+        return Mask(ops.max(seen, node.settings["axis"], True) + 0 * seen == 0, True)
+    if op.kind == "contract":
+        return Mask(_unreached(node, k, seen), True)
+    return Mask(fit(seen, arg) == 0, True) if op.kind == "map" else None
+
+
+def _unreached(node: Node, k: int, seen: Node) -> Node:
+    """Return where nothing of `seen` arrives in operand k: its slope at operands of 1 is 0."""
+    op = node.op
+    assert op is not None
+    ones = [ops.ones_like(a) if a.dtype.kind == "f" else a for a in node.args]
+    slopes = op.vjp if isinstance(op.vjp, tuple) else op.vjp(seen, node, *ones, **node.settings)
+    part = slopes[min(k, len(slopes) - 1)]
+    share = part(seen, node, *ones, **node.settings) if callable(part) else part
+    nothing: Node = fit(share, node.args[k]) == 0
+    return nothing
 
 
 def _either(one: Mask | None, other: Mask | None) -> Mask | None:
@@ -127,12 +148,19 @@ def _unhidden(node: Node, mask: Node) -> tuple[tuple[Node, ...], Node]:
     """Return the op on operands that are harmless where its result is hidden."""
     op = node.op
     assert op is not None
-    safe = [sum(op.domain_of(k)) / 2 for k in range(len(node.args))]
     args = tuple(
-        ops.where(mask, s, a) if a.shape == node.shape and a.dtype.kind == "f" else a
-        for a, s in zip(node.args, safe, strict=True)
+        ops.where(_hidden_in(a, mask), sum(op.domain_of(k)) / 2, a) if a.dtype.kind == "f" else a
+        for k, a in enumerate(node.args)
     )
     return args, build(op, args, node.attrs)
+
+
+def _hidden_in(arg: Node, mask: Node) -> Node:
+    """Return where all that an operand, perhaps stretched, takes part in is hidden."""
+    if arg.shape == mask.shape:
+        return mask
+    none: Node = fit(ops.astype(ops.logical_not(mask), arg.dtype), arg) == 0
+    return none
 
 
 def fit(g: Node, x: Node) -> Node:

@@ -6,7 +6,7 @@ arguments may be arrays, tuples, lists and dicts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -89,14 +89,33 @@ def vjp(function: Function, *args: Any) -> tuple[Any, Function]:
 
 def pulled(frame: Frame, g: Any) -> list[Node]:
     outputs = [lift(o) for o in leaves(frame.output)]
-    seeds = [lift(s) for s in leaves(g)]
-    for node, seed in zip(outputs, seeds, strict=True):
-        if node.shape != seed.shape:
-            raise ShapeError(
-                f"the gradient is {show(seed.shape)}, the result {show(node.shape)}: give one shape"
-            )
+    seeds = _beside(frame.output, g, "the gradient")
     bar = backward(_summed(outputs, seeds), frame.inputs)
     return [bar[w] if w in bar else ops.zeros_like(w) for w in frame.inputs]
+
+
+def _beside(tree: Any, given: Any, what: str) -> list[Node]:
+    """Return what was given for each leaf of a tree, in the tree's order; refuse other shapes."""
+    if isinstance(tree, Mapping):
+        if not isinstance(given, Mapping) or set(given) != set(tree):
+            raise ArgumentError(f"{what} has other keys than {', '.join(map(str, tree))}")
+        return [node for key in tree for node in _beside(tree[key], given[key], what)]
+    if isinstance(tree, (tuple, list)):
+        if not isinstance(given, (tuple, list)) or len(given) != len(tree):
+            raise ArgumentError(f"{what} needs {len(tree)} parts, as what it belongs to")
+        return [
+            n for one, other in zip(tree, given, strict=True) for n in _beside(one, other, what)
+        ]
+    node, beside = (
+        lift(tree),
+        lift(np.asarray(given) if isinstance(given, (list, tuple)) else given),
+    )
+    if node.shape != beside.shape:
+        raise ShapeError(
+            f"{what} is {show(beside.shape)}, what it belongs to {show(node.shape)}",
+            "give it the same shape",
+        )
+    return [beside]
 
 
 def _summed(nodes: Sequence[Node], seeds: Sequence[Node]) -> dict[Node, Node]:
@@ -121,8 +140,8 @@ def jvp(function: Function, args: Sequence[Any], directions: Sequence[Any]) -> t
     outputs = [lift(o) for o in leaves(frame.output)]
     probes = {o: value(np.zeros(o.shape, o.dtype), "u") for o in outputs}
     bar = backward(probes, frame.inputs)
-    moves = zip(frame.inputs, (lift(d) for d in leaves(list(directions))), strict=True)
-    pairs = [(bar[w], ops.broadcast_to(move, w.shape)) for w, move in moves if w in bar]
+    moves = zip(frame.inputs, _beside(list(args), list(directions), "the direction"), strict=True)
+    pairs = [(bar[w], move) for w, move in moves if w in bar]
     pushed = backward(_summed(*zip(*pairs, strict=True)), probes.values()) if pairs else {}
     slopes = [pushed[p] if (p := probes[o]) in pushed else ops.zeros_like(o) for o in outputs]
     return frame.out(frame.output), frame.out(like(frame.output, slopes))
@@ -157,7 +176,7 @@ def _rows(frame: Frame, output: Node) -> Any:
     stacked = [
         ops.reshape(ops.stack(c), (*shape, *w.shape))
         if c
-        else lift(np.zeros((*shape, *w.shape), output.dtype))
+        else lift(np.zeros((*shape, *w.shape), w.dtype))
         for c, w in zip(columns, frame.inputs, strict=True)
     ]
     return frame.shaped(stacked)
@@ -185,6 +204,8 @@ class Frame:
     def __init__(self, function: Function, args: Any, settings: Any, argnums: int | Sequence[int]):
         self.single = isinstance(argnums, int)
         numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+        if len({k % len(args) for k in numbers if args}) < len(numbers):
+            raise ArgumentError(f"argnums {argnums} names an argument twice", "name each once")
         if any(not -len(args) <= k < len(args) for k in numbers):
             raise ArgumentError(f"argnums {argnums} for a call with {len(args)} arguments")
         self.args = [args[k] for k in numbers]

@@ -67,6 +67,7 @@ def one_of(kind: str, name: object, options: Iterable[str]) -> ArgumentError:
     from difflib import get_close_matches
 
     known = sorted(options)
-    near = get_close_matches(str(name), known, n=1, cutoff=0.5)
+    folded = {option.lower(): option for option in known}
+    near = [folded[f] for f in get_close_matches(str(name).lower(), folded, n=1, cutoff=0.5)]
     guess = f'did you mean "{near[0]}"? ' if near else ""
     return ArgumentError(f"unknown {kind} {name!r}", f"{guess}known: {', '.join(known)}")

@@ -100,6 +100,18 @@ class Node:
     def __setattr__(self, key: str, value: Any) -> None:
         raise AttributeError("a node never changes; build a new one from it")
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TraceError(
+            f"x[…] = … would change {self!r}, and nodes never change",
+            "choose with pc.where(condition, new, x), or join pieces with pc.concatenate",
+        )
+
+    def __copy__(self) -> Node:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Node:
+        return self
+
     @property
     def value(self) -> Array:
         """The node's array, computed when first asked for and read-only."""

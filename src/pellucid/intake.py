@@ -59,6 +59,11 @@ def numbers(x: Any, name: str, dtype: Any) -> Array:
     """Return an array of the wanted precision; refuse what is not made of real numbers."""
     if isinstance(x, Node):
         raise DtypeError(f"{name} is a node of a graph", f"give its array: {name}.value")
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise DataError(
+            f"{name} is a masked array with {np.ma.getmaskarray(x).sum()} values hidden",
+            f"fill them ({name}.filled(0)) or drop their rows: np.ma.compress_rows({name})",
+        )
     try:
         array = np.asarray(x)
     except ValueError as error:

@@ -14,26 +14,6 @@ from pellucid.losses import NAMES as LOSS_NAMES
 from pellucid.losses import Loss
 
 Function = Callable[..., Any]
-# what the printed step and the history call other things
-TAKEN = [
-    "X",
-    "Y",
-    "data_loss",
-    "grads",
-    "learning_rate",
-    "loss",
-    "m",
-    "n",
-    "np",
-    "params",
-    "prediction",
-    "sample_weight",
-    "scores",
-    "step",
-    "t",
-    "v",
-    "velocity",
-]
 
 
 def accuracy(prediction: Node, target: Node, loss: Loss) -> Node:
@@ -69,10 +49,10 @@ def metric(chosen: str | Function, loss: Loss) -> tuple[str, Function]:
 
 
 def _printable(name: str) -> str:
-    """Return a function's name as the printed step can use it: no other value's, no builtin's."""
+    """Return a function's name as printed code can use it: no keyword, no builtin."""
     if not name.isidentifier():
         return "metric"
-    clashes = name in TAKEN or keyword.iskeyword(name) or hasattr(builtins, name)
+    clashes = keyword.iskeyword(name) or hasattr(builtins, name)
     return f"{name}_metric" if clashes else name
 
 

@@ -38,6 +38,8 @@ class Op:
     commutes: bool = False
     masks: bool = False  # chooses by its first operand, and hides what it does not choose
     hides: Any = None  # per operand: (*args) -> where its size does not matter, for max and kin
+    picks: bool = False  # takes some elements of its first operand, and leaves the others
+    moves: bool = False  # hands values on as they are, to other places
     steep: bool = False  # its slope can be infinite: it must not meet a slope that a choice made 0
     internal: bool = False  # made by other functions only, not offered by name
     domain: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)  # per operand, where tests sample

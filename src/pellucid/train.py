@@ -20,12 +20,18 @@ from pellucid.graph import Node, order, symbolic
 from pellucid.losses import Loss
 from pellucid.metrics import metric
 from pellucid.nn.network import BATCH, Network, forward, parameters, penalty
+from pellucid.op import HELPERS
 from pellucid.optim import Optimizer
 from pellucid.passes import Graph, differentiated, fused, simplified, unlabeled
 from pellucid.rules import shares
 from pellucid.show.python import Program, Section
 
 Function = Callable[..., Any]
+# what every printed step calls its own values
+STEP_NAMES = (
+    *("X", "Y", "sample_weight", "params", "t", "learning_rate", "n", "np", "step"),
+    *("loss", "data_loss", "scores", "prediction", "grads"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,13 @@ class Blueprint:
 
     @cached_property
     def state(self) -> dict[str, Node]:
+        taken = self._taken()
+        for name in filter(taken, self.optimizer.state):
+            raise ArgumentError(
+                f"{type(self.optimizer).__name__} calls a state {name!r}, which means something "
+                "else in the training step",
+                "give it another name",
+            )
         return {name: symbolic(name, (self.net.size,), self.dtype) for name in self.optimizer.state}
 
     def step(self, weighted: bool = False) -> Step:
@@ -118,7 +131,14 @@ class Blueprint:
 
     @cached_property
     def _metrics(self) -> list[tuple[str, Function]]:
-        return [metric(m, self.loss) for m in self.metrics]
+        found = [metric(m, self.loss) for m in self.metrics]
+        taken = self._taken(self.optimizer.state)
+        return [(f"{name}_metric" if taken(name) else name, f) for name, f in found]
+
+    def _taken(self, others: Sequence[str] = ()) -> Callable[[str], bool]:
+        """Return whether a name already stands for something in the printed step."""
+        names = {*STEP_NAMES, *HELPERS, *others, *(s.name for s in self.net.slots)}
+        return lambda name: name in names or name.startswith(("d_", "new_", "mask", "_"))
 
     def _traced(self, draw: Any, weighted: bool) -> Graph:
         """Trace forward pass, loss and metrics."""

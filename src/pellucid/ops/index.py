@@ -62,6 +62,7 @@ def _inside(k: int, size: Size) -> None:
 
 
 _slice = op("slice", "x, index=()", numpy="x[index]", formula="$x_{$index}", kind="view",
+    picks=True,
     shape=_sliced, internal=True,
     vjp=(lambda g, y, x, index: _unslice(g, x.shape, index),),
     says="picks single values, or runs with a stride", torch="x[index]", onnx="Slice",
@@ -91,6 +92,7 @@ def _gathered(x: Shape, *indices: Shape, index: Any) -> Shape:
 
 
 _gather = op("gather", "x, *indices, index=()", numpy="x[index]", formula="$x_{$indices}",
+    picks=True, moves=True,
     kind="gather",
     shape=_gathered, dtype="first", internal=True,
     vjp=lambda g, y, x, *indices,
@@ -231,7 +233,7 @@ def _picked_along(x: Shape, indices: Shape, axis: int) -> Shape:
     return (*rest[:axis], indices[axis], *rest[axis + 1 :])
 
 
-_along = op("picked_along_axis", "x, indices, axis=-1",
+_along = op("picked_along_axis", "x, indices, axis=-1", picks=True, moves=True,
     numpy="np.take_along_axis(x, indices, axis=axis)", kind="gather",
     formula="$x_{$indices}", shape=_picked_along, dtype="first", internal=True,
     vjp=(lambda g, y, x, indices, axis: _add_along(g, indices, axis, x.shape[axis]), None),

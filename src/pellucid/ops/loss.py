@@ -89,7 +89,10 @@ categorical_logits = op("categorical_logits", "z, y",
     examples=({"shapes": [(4, 3), (4, 3)]},))
 
 poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact",
-    numpy="p - times_log(y, np.minimum(p, 1e308))",  # the minimum: no inf - inf
+    numpy='''def poisson(p, y):
+    """p - y log(p), with 0 log(0) = 0; an infinite rate costs inf, not inf - inf."""
+    return np.where(np.isinf(p), p, p - times_log(y, p))
+''',
     vjp=(lambda g, out, p, y: g * where((y == 0) | (p == math.inf), 1, (p - y) / p),
          lambda g, out, p, y: -(g * log(p))),
     same_as=lambda p, y: p - y * log(p), domain=((0.2, 3), (0, 4)),

@@ -164,7 +164,7 @@ helper('''def shifted(x, axis):
 
     That one is exp(0) = 1: so the whole sum is 1 + rest, and log1p keeps a small rest's digits.
     """
-    top = np.max(x, axis=axis, keepdims=True)
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
     d = np.where(x == top, 0, x - top)
     e = np.where(x == top, 1, exp_difference(x, top))
     rest = np.sum(np.where(x == top, 0, e), axis=axis, keepdims=True)

@@ -226,6 +226,7 @@ def _pieces(g: Node, y: Node, *xs: Node, axis: int) -> list[Node]:
 
 
 _concatenate = op("concatenate", "*xs, axis=0", numpy="np.concatenate([*xs], axis=axis)",
+    moves=True,
     formula=r"[$xs]", kind="opaque",
     shape=_joined, vjp=_pieces, says="joins arrays along an axis", torch="torch.cat([*xs], axis)",
     onnx="Concat",

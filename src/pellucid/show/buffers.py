@@ -1,8 +1,9 @@
 """The same program in memory set aside once: what the NumPy backend runs.
 
 Each line of the graph becomes the ufunc that the operator stands for, with `out=` a buffer:
-`z1 = X @ W1 + b1` is `np.matmul(X, W1, out=b0)`, `np.add(b0, b1, out=b0)`.  The arithmetic is the
-same, so the numbers are, to the last bit.  A buffer is used again once its value has been read.
+`z1 = X @ W1 + b1` is `np.matmul(X, W1, out=_b0)`, `np.add(_b0, b1, out=_b0)`.  The arithmetic
+is the same, so the numbers are, to the last bit.  A buffer is used again once its value has been
+read.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def buffered(program: Program) -> Buffered:
         tree = written(node, trees, bare, program)
         plan.base[node] = _base(node, plan.base)
         if node.op.kind in ("view", "dim") or not node.shape:
-            name = f"v{now}"
+            name = f"_v{now}"
             lines.append(f"{name} = {text.unparse(tree)}")
             trees[node] = text.name(name)
             continue
@@ -104,8 +105,8 @@ def buffered(program: Program) -> Buffered:
         plan.release(node, now)
     for k, (_, node) in enumerate(stores):
         if plan.base.get(node, node).op is None:  # another array's old value, soon overwritten
-            lines.append(f"old{k} = {text.unparse(trees[node])}.copy()")
-            trees[node] = text.name(f"old{k}")
+            lines.append(f"_old{k} = {text.unparse(trees[node])}.copy()")
+            trees[node] = text.name(f"_old{k}")
     lines += [f"{target}[...] = {text.unparse(trees[node])}" for target, node in stores]
     return Buffered(_module(program, nodes, trees, lines, len(plan.buffers)), plan.buffers)
 
@@ -113,11 +114,11 @@ def buffered(program: Program) -> Buffered:
 def _computed(node: Node, tree: Any, plan: _Plan, lines: list[str], now: int) -> Any:
     """Write a value into a buffer where its op can, else leave the memory to NumPy."""
     if _into(tree, "out") is None:
-        lines.append(f"v{now} = {text.unparse(tree)}")
-        return text.name(f"v{now}")
+        lines.append(f"_v{now} = {text.unparse(tree)}")
+        return text.name(f"_v{now}")
     if node.op is not None and node.op.kind == "map":
         plan.release(node, now)  # elementwise: the result may overwrite an operand
-    name = f"b{plan.take(node)}"
+    name = f"_b{plan.take(node)}"
     lines.append(_into(tree, name) or "")
     return text.name(name)
 
@@ -176,9 +177,9 @@ def _module(program: Program, nodes: list[Node], trees: Any, lines: list[str], c
         batch = next(x for x in program.inputs if x.shape and x.shape[0] == dims.symbol("n"))
         head.append(f"n = len({batch.name})")
     if count:
-        head.append(f"{', '.join(f'b{k}' for k in range(count))}, = work")
+        head.append(f"{', '.join(f'_b{k}' for k in range(count))}, = _work")
     body = [*head, *lines, f"return {', '.join(returns)}" if returns else "return None"]
-    main = f"def {program.name}({', '.join([*inputs, 'work'])}):\n    " + "\n    ".join(body)
+    main = f"def {program.name}({', '.join([*inputs, '_work'])}):\n    " + "\n    ".join(body)
     return (
         "\n\n\n".join(["import numpy as np", *(HELPERS[h].strip("\n") for h in helpers), main])
         + "\n"
