@@ -653,7 +653,7 @@ SETTINGS: list[tuple[Callable[[], Any], type, str]] = [
         r"probabilities.*linear.*\"sigmoid\"",
     ),
     (
-        lambda: pc.Sequential([D(3, "gelu")], loss="cce"),
+        lambda: pc.Sequential([D(3, "gelu")], loss="cce").fit(np.zeros((3, 2)), [0, 1, 2]),
         ArgumentError,
         r"probabilities.*gelu.*\"softmax\"",
     ),

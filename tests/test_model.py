@@ -382,3 +382,12 @@ def test_names_of_metrics_and_states_cannot_hide_the_steps_own() -> None:
     assert "W1_metric" in model.fit(X, y, verbose=0)
     with pytest.raises(pc.ArgumentError, match="calls a state 'X'"):
         pc.Sequential(layers, loss="bce", optimizer=Odd()).fit(X, y, verbose=0)
+
+
+def test_a_stack_may_be_finished_by_add() -> None:
+    X, y = pc.data.xor()
+    model = pc.Sequential([pc.Dense(8, "relu")], loss="bce")  # a hidden layer, if more comes
+    with pytest.raises(pc.ArgumentError, match="takes probabilities"):
+        model.fit(X, y, verbose=0)
+    model.add(pc.Dense(1, "sigmoid"))
+    assert model.fit(X, y, verbose=0).epochs == 1

@@ -73,7 +73,7 @@ class Gate:
 
     @property
     def local(self) -> tuple[Any, ...]:
-        """The local gradients at the last inputs: how much the value moves for each of them."""
+        """The local gradients at the last inputs: for each, how much the value (its sum) moves."""
         return self.backward(1.0)
 
     def __repr__(self) -> str:

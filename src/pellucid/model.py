@@ -79,7 +79,7 @@ class Sequential:
         self._reading = threading.Lock()  # results lie in a runner's memory until they are copied
         for layer in as_list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
             self._append(layer)
-        check_outputs(self.layers, self.loss_function)
+        check_outputs(self.layers, self.loss_function, whole=False)
         self._build_if_known()
 
     # -- building --------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class Sequential:
     def add(self, layer: Layer) -> Sequential:
         """Put one more layer on top, before the model has been trained; return the model.
 
-        Raises: ArgumentError where the loss does not understand the new output, or after training.
+        Weights that the model has are drawn anew. Raises: ArgumentError after training.
         """
         before = self.layers, self._net
         self._append(layer)

@@ -12,8 +12,10 @@ from pellucid.nn.layer import Activation, Dense, Layer, Shared, activations, nam
 PROBABILITIES = ("sigmoid", "softmax")
 
 
-def check_outputs(layers: Sequence[Layer], loss: Loss | None) -> None:
+def check_outputs(layers: Sequence[Layer], loss: Loss | None, whole: bool = True) -> None:
     """Refuse a stack whose output its loss would misread.
+
+    Where it is not yet `whole`, a ReLU on top may still become a hidden layer, by `model.add`.
 
     Raises: ArgumentError for a softmax of a softmax, probabilities where the loss takes scores,
     scores where it takes probabilities, and classes of a single unit.
@@ -26,7 +28,7 @@ def check_outputs(layers: Sequence[Layer], loss: Loss | None) -> None:
             )
     if not plain or _last(plain[-1]) is None:
         return
-    if loss is not None:
+    if loss is not None and (whole or _last(plain[-1]) in ("linear", *PROBABILITIES)):
         _check_loss(loss, _last(plain[-1]) or "")
     if isinstance(plain[-1], Dense) and plain[-1].units == 1:
         _check_single(plain[-1], loss)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.dims import show
-from pellucid.nn.network import BATCH, Network, Slot, network
+from pellucid.nn.network import BATCH, Network, Slot
 from pellucid.optim import Optimizer
 
 
@@ -43,9 +43,8 @@ def summary(net: Network, dtype: np.dtype[Any], optimizer: Optimizer) -> str:
 def _layers(net: Network) -> Rows:
     rows: Rows = []
     for k, layer in enumerate(net.layers):
-        shape = network(net.layers[: k + 1], net.input_shape).output_shape
         own = [s for s in net.slots if s.layer == k]
-        rows.append((repr(layer), show((BATCH, *shape)), _count(own)))
+        rows.append((repr(layer), show((BATCH, *net.shapes[k])), _count(own)))
     return rows
 
 

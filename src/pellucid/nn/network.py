@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ from pellucid.dims import Shape, symbol
 from pellucid.errors import ArgumentError, ShapeError
 from pellucid.graph import Node, lift, order, symbolic
 from pellucid.nn.init import Initializer
-from pellucid.nn.layer import Draw, Layer, Shared
+from pellucid.nn.layer import Draw, Layer, Parameter, Shared
 
 BATCH = symbol("n")
+Owner = tuple[tuple[str, str], ...]  # a layer's parameters: (its key, the slot's name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,6 @@ class Slot:
     """The place of one parameter in the flat buffer."""
 
     name: str  # W1
-    key: str  # W, as its layer calls it
     layer: int
     shape: tuple[int, ...]
     start: int
@@ -48,8 +48,9 @@ class Network:
     input_shape: tuple[int, ...]  # of one sample
     output_shape: tuple[int, ...]
     slots: tuple[Slot, ...]
-    owners: tuple[tuple[tuple[str, str], ...], ...]  # per layer: (its key, the slot's name)
+    owners: tuple[Owner, ...]  # per layer: (its key, the slot's name)
     numbers: tuple[int, ...]  # per layer: the k of W_k, z_k, a_k
+    shapes: tuple[Shape, ...]  # per layer: of one sample's output
 
     @property
     def size(self) -> int:
@@ -58,43 +59,65 @@ class Network:
 
 def network(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Network:
     """Work out every parameter, by tracing the layers on a symbolic batch of this shape."""
-    x = symbolic("X", (BATCH, *input_shape))
-    slots: list[Slot] = []
-    owners: list[tuple[tuple[str, str], ...]] = []
-    numbers: list[int] = []
-    shared: dict[str, tuple[tuple[str, str], ...]] = {}
-    leaves: dict[str, Node] = {}
-    count, number = 0, 0
+    builder, x = _Builder(), symbolic("X", (BATCH, *input_shape))
     for k, layer in enumerate(layers):
-        wanted = layer.parameters(x.shape[1:])
-        number += bool(wanted)
-        numbers.append(max(number, 1))
-        if isinstance(layer, Shared) and layer.name in shared:
-            owners.append(shared[layer.name])
-            _check_shared(layer, wanted, {s.name: s for s in slots}, owners[-1])
-        else:
-            fresh = [(key, f"{key}{number}", p) for key, p in wanted.items()]
-            for key, name, p in fresh:
-                _check_slot(layer, key, name, [s.name for s in slots])
-                slots.append(Slot(name, key, k, p.shape, count, p.init))
-                leaves[name] = symbolic(name, p.shape)
-                count = slots[-1].stop
-            owners.append(tuple((key, name) for key, name, _ in fresh))
-            if isinstance(layer, Shared):
-                shared[layer.name] = owners[-1]
-        x = _output(layer, x, {key: leaves[name] for key, name in owners[-1]}, None)
-        _check_batch(layer, k, x)
+        x = builder.place(layer, k, x)
     return Network(
         tuple(layers),
         input_shape,
         _numbers(x.shape[1:]),
-        tuple(slots),
-        tuple(owners),
-        tuple(numbers),
+        tuple(builder.slots.values()),
+        tuple(builder.owners),
+        tuple(builder.numbers),
+        tuple(builder.shapes),
     )
 
 
-def _check_slot(layer: Layer, key: str, name: str, taken: list[str]) -> None:
+class _Builder:
+    """A network in the making: the layers so far, and what they need."""
+
+    def __init__(self) -> None:
+        self.slots: dict[str, Slot] = {}
+        self.owners: list[Owner] = []
+        self.numbers: list[int] = []
+        self.shapes: list[Shape] = []
+        self.shared: dict[str, Owner] = {}
+        self.leaves: dict[str, Node] = {}
+        self.number = self.count = 0
+
+    def place(self, layer: Layer, k: int, x: Node) -> Node:
+        """Put one more layer on top of the output x; return its own."""
+        wanted = layer.parameters(x.shape[1:])
+        self.number += bool(wanted)
+        self.numbers.append(max(self.number, 1))
+        self.owners.append(self._owner(layer, k, wanted))
+        x = _output(layer, x, {key: self.leaves[name] for key, name in self.owners[-1]}, None)
+        _check_batch(layer, k, x)
+        self.shapes.append(x.shape[1:])
+        return x
+
+    def _owner(self, layer: Layer, k: int, wanted: dict[str, Parameter]) -> Owner:
+        """Return the slots of a layer: new ones, or those that a `Shared` one already has."""
+        known = self.shared.get(layer.name) if isinstance(layer, Shared) else None
+        if known is not None and isinstance(layer, Shared):
+            _check_shared(layer, wanted, self.slots, known)
+            return known
+        owner = tuple((key, self._slot(layer, k, key, p)) for key, p in wanted.items())
+        if isinstance(layer, Shared):
+            self.shared[layer.name] = owner
+        return owner
+
+    def _slot(self, layer: Layer, k: int, key: str, p: Parameter) -> str:
+        """Make room for one parameter; return its name."""
+        name = f"{key}{self.number}"
+        _check_slot(layer, key, name, self.slots)
+        self.slots[name] = Slot(name, k, p.shape, self.count, p.init)
+        self.leaves[name] = symbolic(name, p.shape)
+        self.count = self.slots[name].stop
+        return name
+
+
+def _check_slot(layer: Layer, key: str, name: str, taken: Container[str]) -> None:
     """Refuse a parameter that the printed step could not tell from something else."""
     if name in taken or re.fullmatch(r"mask\d+|d_.*", name) or not name.isidentifier():
         raise ArgumentError(
