@@ -19,7 +19,7 @@ import numpy as np
 
 from pellucid import dims
 from pellucid.dims import Dim, Shape
-from pellucid.errors import ArgumentError, ShapeError, TraceError, outside
+from pellucid.errors import ArgumentError, DtypeError, ShapeError, TraceError, outside
 from pellucid.op import OPS, Attrs, Op, compiled, exact
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -329,16 +329,9 @@ def symbolic(name: str, shape: Shape, dtype: Any = np.float64) -> Node:
 
 def numeric(value: Any, name: str) -> Array:
     """Return a read-only copy of a real array, or say why it cannot be used."""
-    from pellucid.errors import DtypeError
-
     if isinstance(value, Node):
         raise DtypeError(f"{name} is already a node", "use it as it is, or its .value")
-    try:
-        array = np.array(value)
-    except ValueError as error:
-        raise DtypeError(
-            f"{name} is not a regular array: {error}", "make all rows equally long"
-        ) from None
+    array = regular(value, name).copy()
     if array.dtype.kind not in "biuf":
         raise DtypeError(
             f"{name} holds {array.dtype}, which is not a real number",
@@ -346,6 +339,16 @@ def numeric(value: Any, name: str) -> Array:
         )
     array.flags.writeable = False
     return array
+
+
+def regular(value: Any, name: str) -> Array:
+    """Return what NumPy makes of nested lists and the like; refuse rows of different lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise DtypeError(
+            f"{name} is not a regular array: {error}", "make all rows equally long"
+        ) from None
 
 
 def check_name(name: str) -> None:

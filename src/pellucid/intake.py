@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, DataError, DtypeError, ShapeError
-from pellucid.graph import Array, Node
+from pellucid.graph import Array, Node, regular
 from pellucid.losses import Loss
 
 Shape = tuple[int, ...]
@@ -64,12 +64,7 @@ def numbers(x: Any, name: str, dtype: Any) -> Array:
             f"{name} is a masked array with {np.ma.getmaskarray(x).sum()} values hidden",
             f"fill them ({name}.filled(0)) or drop their rows: np.ma.compress_rows({name})",
         )
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise DtypeError(
-            f"{name} is not a regular array: {error}", "make all rows equally long"
-        ) from None
+    array = regular(x, name)
     if array.dtype.kind not in "biuf":
         raise DtypeError(
             f"{name} holds {_kind(array)}, not numbers",
@@ -148,12 +143,8 @@ def same_length(X: Array, y: Any, of: str = "") -> None:
 def _shape(y: Any, name: str) -> Shape:
     if y is None:
         raise DtypeError(f"{name} is None", "give one target for each row of X")
-    try:
-        return np.shape(y)
-    except ValueError as error:
-        raise DtypeError(
-            f"{name} is not a regular array: {error}", "make all rows equally long"
-        ) from None
+    shape: tuple[int, ...] = regular(y, name).shape
+    return shape
 
 
 def targets(y: Any, loss: Loss, output: Shape, dtype: Any, name: str = "y") -> Array:
