@@ -18,7 +18,7 @@ MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-slow conformance conformance-setup check lint types docs fix bench \
-        faults clean
+        bench-parts faults clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,16 +56,19 @@ fix: $(VENV)/.has-lint  ## format, and repair what lint can repair
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.has-numpy  ## run the benchmarks
-	@$(BIN)/python scripts/bench.py $(ARGS)
+bench: $(VENV)/.has-bench  ## compare with other libraries: bench/RESULTS.md; quicker: ARGS="--quick"
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-parts: $(VENV)/.has-numpy  ## time parts alone: imports, a step, nodes of a graph
+	@$(BIN)/python -m bench.parts $(ARGS)
 
 faults: $(VENV)/.has-test  ## plant faults in the code: each must make some test fail
 	@$(BIN)/python scripts/plant_faults.py $(ARGS)
 
 clean:  ## remove everything that make has made
-	@rm -rf build dist docs/_build docs/ops.md src/*.egg-info
+	@rm -rf build dist docs/_build docs/ops.md bench/partial src/*.egg-info
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find src tests docs scripts -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests docs scripts bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 	@if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
 
 # ---- setting up: the last thing a recipe does is its stamp, so a half-made step is done again ----
@@ -83,6 +86,11 @@ $(VENV)/.has-numpy: $(MADE) pyproject.toml
 
 $(VENV)/.has-%: $(MADE) pyproject.toml
 	$(call install,[$*])
+
+# Whom the benchmarks cannot have they leave out, and ask for again the next time.
+$(VENV)/.has-bench: $(VENV)/.has-numpy pyproject.toml
+	@touch $(VENV)/.busy; $(BIN)/python -m bench.peers; missing=$$?; rm -f $(VENV)/.busy; \
+	    if [ $$missing -eq 0 ]; then touch $@; fi
 
 # --clear empties the folder, so a folder that is no virtual environment is left alone.
 $(MADE):

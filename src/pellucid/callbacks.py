@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 Logs = Mapping[str, float]
@@ -24,10 +24,19 @@ class Callback:
 
     model: Any = None
     stopped: str = ""
+    watches: bool = False  # only looks at the logs: may be told of several epochs at once
 
     def stop(self, reason: str) -> None:
         """End the training after this epoch."""
         self.stopped = reason
+
+    def has(self, hook: str) -> bool:
+        """Say whether a hook does anything."""
+        return hook in vars(self) or getattr(type(self), hook) is not getattr(Callback, hook)
+
+    def due(self, start: int, stop: int) -> Iterable[int]:
+        """Return the epochs, of those from `start` up to `stop`, whose end it is to be told of."""
+        return range(start, stop)
 
     def on_train_begin(self, logs: Logs) -> None:
         """Called once, before the first epoch; logs: epochs, samples, batches."""
@@ -72,12 +81,20 @@ def line(logs: Logs) -> str:
 class Lines(Callback):
     """Print a line for the first and the last epoch, and every so many between."""
 
+    watches = True
+
     def __init__(self, every: int, epochs: int, out: IO[str] | None = None) -> None:
         self.every, self.epochs, self.out = every, epochs, out
 
+    def due(self, start: int, stop: int) -> Iterable[int]:
+        """Return the epochs to be printed."""
+        regular = range(start + (-start - 1) % self.every, stop, self.every)
+        ends = {e for e in (0, self.epochs - 1) if start <= e < stop}
+        return sorted({*regular, *ends})
+
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Print, where the epoch is one to be printed."""
-        if epoch == 0 or (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
+        if self.due(epoch, epoch + 1):
             count = f"{epoch + 1:{len(str(self.epochs))}d}/{self.epochs}"
             print(f"epoch {count}  {line(logs)}", file=self.out or sys.stdout)
 
@@ -94,6 +111,8 @@ class Progress(Callback):
     epoch 5/5  loss 0.2500, val 0.5000  accuracy 0.9000, val 0.8000  0.0 s
     """
 
+    watches = True
+
     def __init__(self, out: IO[str] | None = None, width: int = 24) -> None:
         self.out, self.width = out or sys.stdout, width
         self.live, self.marks = self.out.isatty(), _marks(self.out)
@@ -108,6 +127,10 @@ class Progress(Callback):
         self.epoch, self.share, self.length, self.logs = 0, 0.0, 0, {}
         self.started = time.perf_counter()
         self.drawn = self.started - 1
+
+    def due(self, start: int, stop: int) -> Iterable[int]:
+        """Return the last one: what was before it is past."""
+        return (stop - 1,)
 
     def on_batch_end(self, batch: int, logs: Logs) -> None:
         """Move on within an epoch; the numbers are those of the last whole one."""

@@ -16,58 +16,14 @@ from typing import Any
 import numpy as np
 
 from pellucid import rng
+from pellucid.batches import Batch, Numbers
 from pellucid.callbacks import Callback
 from pellucid.errors import TrainingWarning
 from pellucid.graph import Array
-from pellucid.history import History
+from pellucid.history import NUMPY, Backend, History
 from pellucid.run import Runner
+from pellucid.show.training import Run
 from pellucid.train import Blueprint, Step
-
-
-@dataclass(eq=False)
-class Batch:
-    """Samples, targets and, where there are any, weights."""
-
-    X: Array
-    Y: Array
-    weights: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.X)
-
-    def rows(self, index: Array) -> Batch:
-        weights = None if self.weights is None else self.weights[index]
-        return Batch(self.X[index], self.Y[index], weights)
-
-
-@dataclass(eq=False)
-class Numbers:
-    """Everything that training changes: parameters, optimizer state, and how far it has come."""
-
-    params: Array
-    state: dict[str, Array]
-    steps: int = 0
-    epochs: int = 0
-    since: int = 0  # the step at which this optimizer began
-
-    def copy(self) -> Numbers:
-        return Numbers(
-            self.params.copy(),
-            {k: v.copy() for k, v in self.state.items()},
-            self.steps,
-            self.epochs,
-            self.since,
-        )
-
-    def restore(self, other: Numbers) -> None:
-        """Take over another's values, in this one's memory, which views look at."""
-        self.params[...] = other.params
-        for name, array in self.state.items():
-            array[...] = other.state[name]
-        self.steps, self.epochs, self.since = other.steps, other.epochs, other.since
-
-    def finite(self) -> bool:
-        return all(bool(np.isfinite(a).all()) for a in (self.params, *self.state.values()))
 
 
 class Stepper:
@@ -76,6 +32,8 @@ class Stepper:
     def __init__(self, plan: Blueprint, numbers: Numbers, seed: int) -> None:
         self.plan, self.numbers, self.seed = plan, numbers, seed
         self.programs: dict[bool, tuple[Step, Runner]] = {}
+        self.runs: dict[tuple[bool, bool], Run] = {}
+        self.machines: dict[tuple[bool, bool], Any] = {}  # compiled runs
 
     def program(self, weighted: bool) -> tuple[Step, Runner]:
         """Return the traced step and its loaded program."""
@@ -84,6 +42,12 @@ class Stepper:
             step = self.plan.step(weighted)
             found = self.programs[weighted] = (step, Runner(step.program))
         return found
+
+    def run(self, weighted: bool, held: bool) -> Run:
+        """Return the whole run printed as loops."""
+        if (weighted, held) not in self.runs:
+            self.runs[weighted, held] = self.plan.run(weighted, held)
+        return self.runs[weighted, held]
 
     def take(self, batch: Batch, learning_rate: float) -> dict[str, float]:
         """Take one step; return the loss and the metrics of the batch."""
@@ -109,7 +73,7 @@ class Stepper:
 
 @dataclass(eq=False)
 class Loop:
-    """One call of `fit`: what it trains on, and how."""
+    """One call of `fit`: what it trains on, and how.  Each backend has its own way of going on."""
 
     stepper: Stepper
     data: Batch
@@ -118,45 +82,83 @@ class Loop:
     shuffle: bool
     learning_rate: float
     callbacks: Sequence[Callback]
-    validate: Any = None  # () -> {"val_loss": …}, or None
+    held: Batch | None = None
+    backend: Backend = NUMPY
+    validate: Any = None  # () -> {"val_loss": …}, for the NumPy backend
 
     def run(self) -> History:
         """Train, and return what happened."""
-        history, start = History(), time.perf_counter()
+        history, start = History(self.backend), time.perf_counter()
         numbers = self.stepper.numbers
-        first = numbers.epochs
-        batches = -(-len(self.data) // self.batch_size)
+        self.good, self.first = numbers.copy(), numbers.epochs
         self._tell(
-            "on_train_begin", {"epochs": self.epochs, "samples": len(self.data), "batches": batches}
+            "on_train_begin",
+            {"epochs": self.epochs, "samples": len(self.data), "batches": self.batches},
         )
-        good = numbers.copy()
         try:
-            for epoch in range(self.epochs):
-                good = numbers.copy()
-                logs = self._epoch(epoch, good, history)
-                if logs is None:
-                    break
-                history.append(logs)
-                good = numbers.copy()
-                self._tell("on_epoch_end", logs, epoch)
-                history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
-                if history.stopped:
-                    break
+            self._train(history)
         except KeyboardInterrupt:
-            numbers.restore(good)
-            history.cut(
-                numbers.epochs - first
-            )  # it may have come between an epoch's end and its log
+            self._return(history)
             history.stopped = f"interrupted after epoch {history.epochs}"
         history.seconds = time.perf_counter() - start
         self._tell("on_train_end", {})
         return history
 
+    @property
+    def batches(self) -> int:
+        """How many steps an epoch has."""
+        return -(-len(self.data) // self.batch_size)
+
+    def _train(self, history: History) -> None:
+        raise NotImplementedError
+
+    def _return(self, history: History) -> None:
+        """Go back to the end of the last whole epoch, wherever training was interrupted."""
+        raise NotImplementedError
+
     def _tell(self, hook: str, logs: Mapping[str, float], *place: int) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*place, logs)
 
-    def _epoch(self, epoch: int, good: Numbers, history: History) -> dict[str, float] | None:
+    def _told(self, epoch: int, logs: dict[str, float], history: History) -> str:
+        """Tell the callbacks of an epoch's end; return why one of them ends the training."""
+        self._tell("on_epoch_end", logs, epoch)
+        history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
+        return history.stopped
+
+    def _warn(self, history: History) -> None:
+        step = self.stepper.numbers.steps
+        history.stopped = f"the loss or a parameter became NaN or Inf at step {step + 1}"
+        warnings.warn(
+            f"{history.stopped}; "
+            f"the model keeps the parameters of step {step}, the last good one.\n"
+            f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
+            TrainingWarning,
+            stacklevel=6,
+        )
+
+
+class Stepwise(Loop):
+    """The loop of the NumPy backend: every step is a call of the printed program."""
+
+    def _train(self, history: History) -> None:
+        numbers = self.stepper.numbers
+        for epoch in range(self.epochs):
+            self.good = numbers.copy()
+            logs = self._epoch(epoch, history)
+            if logs is None:
+                return
+            history.append(logs)
+            self.good = numbers.copy()
+            if self._told(epoch, logs, history):
+                return
+
+    def _return(self, history: History) -> None:
+        self.stepper.numbers.restore(self.good)
+        # the interrupt may have come between an epoch's end and its log
+        history.cut(self.stepper.numbers.epochs - self.first)
+
+    def _epoch(self, epoch: int, history: History) -> dict[str, float] | None:
         """Train one epoch; None where it ended in NaN or Inf."""
         self._tell("on_epoch_begin", {}, epoch)
         numbers, total = self.stepper.numbers, dict[str, float]()
@@ -164,13 +166,13 @@ class Loop:
             batch = self.data if index is None else self.data.rows(index)
             logs = self.stepper.take(batch, self.learning_rate)
             if not np.isfinite(logs["loss"]):
-                self._recover(good, k, history)
+                self._recover(k, history)
                 return None
             for name, value in logs.items():
                 total[name] = total.get(name, 0.0) + value * (len(batch) / len(self.data))
             self._tell("on_batch_end", logs, k)
         if not numbers.finite():
-            self._recover(good, k, history)
+            self._recover(k, history)
             return None
         numbers.epochs += 1
         return total | (self.validate() if self.validate else {})
@@ -187,10 +189,10 @@ class Loop:
         )
         return [order[start : start + size] for start in range(0, n, size)]
 
-    def _recover(self, good: Numbers, failed: int, history: History) -> None:
+    def _recover(self, failed: int, history: History) -> None:
         """Go back to the epoch's start and take its steps again, up to the last good one."""
         numbers = self.stepper.numbers
-        numbers.restore(good)
+        numbers.restore(self.good)
         for index in self._batches(numbers.epochs)[: failed + 1]:
             before = numbers.copy()
             batch = self.data if index is None else self.data.rows(index)
@@ -198,11 +200,4 @@ class Loop:
             if not (np.isfinite(logs["loss"]) and numbers.finite()):
                 numbers.restore(before)
                 break
-        history.stopped = f"the loss or a parameter became NaN or Inf at step {numbers.steps + 1}"
-        warnings.warn(
-            f"{history.stopped}; "
-            f"the model keeps the parameters of step {numbers.steps}, the last good one.\n"
-            f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
-            TrainingWarning,
-            stacklevel=5,
-        )
+        self._warn(history)

@@ -396,7 +396,8 @@ def _made(op: Op, args: tuple[Node, ...], attrs: Attrs) -> Node:
     if weak and args and all(a.is_constant for a in args):
         return constant(_folded(op, attrs, [a.data for a in args]))
     # a size is known only when data come, even where nothing else is symbolic
-    open_ended = op.kind == "dim" or any(a.symbolic for a in args)
+    counts = op.kind == "index" and not dims.known(shape)
+    open_ended = op.kind == "dim" or counts or any(a.symbolic for a in args)
     traced = op.vjp != (None,) and any(a.traced for a in args)
     return Node(
         op, args, attrs, shape=shape, dtype=dtype, weak=weak, symbolic=open_ended, traced=traced

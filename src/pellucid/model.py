@@ -21,7 +21,10 @@ from pellucid.errors import (
     PellucidError,
     one_of,
 )
-from pellucid.fit import Batch, Loop, Numbers, Stepper
+from pellucid.backends import chosen
+from pellucid.batches import Batch, Numbers
+from pellucid.compiled import Whole
+from pellucid.fit import Loop, Stepper, Stepwise
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.losses import Loss
@@ -288,8 +291,9 @@ class Sequential:
 
         Args: `batch_size`, None for all samples at once; `validation_split`, the share held out
         (shuffled, stratified, seeded); `sample_weight` (n,), scaled to mean 1; `class_weight`, a
-        dict or "balanced"; `verbose`, 0 for silence; `print_every`, epochs between lines (about 20
-        lines in all by default). Returns: the `History` of loss and metrics by epoch.
+        dict or "balanced"; `verbose`, 0 for silence, 2 to be told how it is computed;
+        `print_every`, epochs between lines (about 20 lines in all by default); `backend`, "numpy",
+        "numba" (compiled), or "auto": compiled where that takes less time in all. Returns: the `History` of loss and metrics by epoch.
         Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
         """
         check_settings(epochs, batch_size, print_every, backend)
@@ -301,25 +305,23 @@ class Sequential:
             train = self._batch(X, y, sample_weight, class_weight)
             checked = None if held is None else self._batch(held[0], held[1], of="validation ")
             self._prepare(train, y)
-        validate = (
-            (lambda: {f"val_{k}": v for k, v in self._evaluated(checked).items()})
-            if checked
-            else None
-        )
         for callback in hooks:
             callback.model, callback.stopped = self, ""
         size = min(batch_size or len(train), len(train))
-        self.history = Loop(
-            self._steps(),
-            train,
-            epochs,
-            size,
-            shuffle,
-            self.optimizer.learning_rate,
-            hooks,
-            validate,
-        ).run()
+        how, machine = chosen(backend, self._steps(), train, size, epochs, checked)
+        if verbose > 1:
+            print(f"backend {how}: {how.why}")
+        common = (self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
+        if machine:
+            loop: Loop = Whole(*common, held=checked, backend=how, machine=machine)
+        else:
+            validate = (lambda: self._validated(checked)) if checked else None
+            loop = Stepwise(*common, held=checked, backend=how, validate=validate)
+        self.history = loop.run()
         return self.history
+
+    def _validated(self, held: Batch) -> dict[str, float]:
+        return {f"val_{k}": v for k, v in self._evaluated(held).items()}
 
     def _prepare(self, train: Batch, y: Any) -> None:
         """Trace the step, and remember how the caller writes labels."""
@@ -457,14 +459,19 @@ class Sequential:
             return self._run("activations", Batch(array, array))
 
     def source(self, backend: str = "numpy") -> str:
-        """Return the training step as NumPy code that one could have written by hand."""
-        if backend != "numpy":
-            raise one_of("backend", backend, ["numpy"])
+        """Return the training step as NumPy code that one could have written by hand.
+
+        With `backend="numba"`: the whole training run as loops, as it is compiled.
+        """
+        if backend not in ("numpy", "numba"):
+            raise one_of("backend", backend, ["numpy", "numba"])
         _ = self._built
         if self.loss_function is None:
             raise ArgumentError(
                 "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
             )
+        if backend == "numba":
+            return self._steps().run(False, False).source
         return source(self._steps().program(False)[0].program)
 
     def summary(self) -> str:

@@ -17,7 +17,7 @@ from pellucid import text
 from pellucid.dims import Shape
 
 Attrs = tuple[tuple[str, Any], ...]
-Kind = Literal["map", "reduce", "contract", "view", "gather", "scatter", "dim", "opaque"]
+Kind = Literal["map", "reduce", "contract", "view", "gather", "scatter", "index", "dim", "opaque"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ class Op:
     internal: bool = False  # made by other functions only, not offered by name
     domain: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)  # per operand, where tests sample
     monoid: tuple[float, str] | None = None  # a reduction's identity and combining op
+    index: Callable[..., tuple[str, ...]] | None = None  # of a view: (its index, x, y) -> that of x
     torch: str = ""  # the same in PyTorch, for conformance and export
     onnx: str = ""
     note: str = ""  # a second sentence for the reference: why it is computed this way, sources

@@ -13,6 +13,7 @@ from pellucid import dims, ops
 from pellucid.graph import Node, constant, evaluate
 from pellucid.ops.core import broadcast
 from pellucid.ops.loss import bernoulli, bernoulli_logits, categorical, categorical_logits
+from pellucid.ops.places import unmoved
 from pellucid.ops.reduce import (
     log_softmax_slope,
     plain_logsumexp,
@@ -254,6 +255,7 @@ def _without_place(node: Node) -> Node | None:
 
 
 shares = ops.core.op("shares", "x", numpy="x", formula="$x", kind="view", shape=ops.core.same,
+    index=unmoved,
     vjp=(lambda g, y, x: g,), internal=True,
     says="the same values, known to be shares: each row sums to 1")
 

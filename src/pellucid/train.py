@@ -24,7 +24,9 @@ from pellucid.op import HELPERS
 from pellucid.optim import Optimizer
 from pellucid.passes import Graph, differentiated, fused, simplified, unlabeled
 from pellucid.rules import shares
+from pellucid.show.loops import Looped, looped
 from pellucid.show.python import Program, Section
+from pellucid.show.training import Parts, Run, run
 
 Function = Callable[..., Any]
 # what every printed step calls its own values
@@ -104,6 +106,60 @@ class Blueprint:
         used = {*order(done.outputs.values()), self.X, self.Y, self.flat}
         program = self._printed_step(done, [x for x in inputs if x in used], list(stores))
         return Step(program, masks, done)
+
+    def run(self, weighted: bool = False, held: bool = False) -> Run:
+        """Trace a whole training run, printed as loops; `held`: with held-out samples."""
+        masks: list[Mask] = []
+        slopes = self._slopes(masks, weighted)
+        evaluate = self._measuring() if held else None
+        drawn = [(m.leaf.name, m.leaf.shape, m.keep) for m in masks]
+        title = f"Train with {type(self.optimizer).__name__} on {self.loss.name}, compiled."
+        parts = Parts(slopes, self._update(), evaluate, drawn, self.net.size, self.dtype, title)
+        return run(parts)
+
+    def _views(self, graph: Graph) -> dict[Node, str]:
+        return {graph.outputs[s.name]: s.name for s in self.net.slots}
+
+    def _slopes(self, masks: list[Mask], weighted: bool) -> Looped:
+        """Forward and backward, with the gradients written where the optimizer reads them."""
+
+        def draw(shape: Shape, keep: float) -> Node:
+            leaf = symbolic(f"mask{len(masks) + 1}", shape, self.dtype)
+            masks.append(Mask(leaf, keep))
+            return leaf
+
+        graph = simplified(self._with_gradients(self._traced(draw, weighted)))
+        out, views = graph.outputs, self._views(graph)
+        weights = [self.weights] if weighted else []
+        inputs = [self.X, self.Y, *weights, *(m.leaf for m in masks), *views]
+        returns = ["loss", *(k for k in ("data_loss",) if k in out), *self._measured(out)]
+        results = {f"d_{s.name}": out[f"d_{s.name}"] for s in self._backwards()}
+        doc = "Return loss and metrics of a batch; write the gradient of every parameter."
+        return looped("gradients", inputs, {k: out[k] for k in returns}, results,
+                      names={**views, **graph.names}, doc=doc)  # fmt: skip
+
+    def _update(self) -> Looped:
+        """The optimizer's formula; `check` is 0, and NaN where anything is not finite."""
+        grads = symbolic("grads", (self.net.size,), self.dtype)
+        t, rate = _number("t"), _number("learning_rate")
+        new, state = self.optimizer.update(self.flat, grads, self.state, t, rate)
+        check = ops.sum(grads * 0.0 + new * 0.0)
+        stores = {**state, "params": new}
+        graph = simplified(
+            unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}})
+        )
+        inputs = [self.flat, grads, *self.state.values(), t, rate]
+        changed = {k: graph.outputs[f"new_{k}"] for k in stores}
+        return looped("update", inputs, {"check": graph.outputs["check"]}, stores=changed,
+                      names=graph.names, doc=f"Take one step of {type(self.optimizer).__name__}.")  # fmt: skip
+
+    def _measuring(self) -> Looped:
+        """Loss and metrics as they are for prediction."""
+        graph = simplified(self._traced(None, False))
+        out, views = graph.outputs, self._views(graph)
+        names = ["loss", *(k for k in ("data_loss",) if k in out), *self._measured(out)]
+        return looped("evaluate", [self.X, self.Y, *views], {k: out[k] for k in names},
+                      names={**views, **graph.names}, doc="Return loss and metrics.")  # fmt: skip
 
     def _printed_step(self, graph: Graph, inputs: Sequence[Node], stores: Sequence[str]) -> Program:
         out = graph.outputs

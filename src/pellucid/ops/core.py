@@ -149,6 +149,10 @@ def sized(**_: Any) -> Dtype:
     return np.dtype(int)
 
 
+def counted(**_: Any) -> Dtype:
+    return np.dtype(np.intp)
+
+
 def cast(*_: Any, dtype: Any) -> Dtype:
     kind: Dtype = np.dtype(dtype)
     return kind
@@ -167,6 +171,7 @@ DTYPES: dict[str, Function] = {
         first,
         chosen,
         sized,
+        counted,
         cast,
     )
 }
@@ -227,7 +232,7 @@ def _make(entry: Op, operands: tuple[Any, ...], settings: dict[str, Any]) -> Any
     args = tuple([x if isinstance(x, Node) else _operand(x) for x in operands])
     if "axis" in settings and args[0].shape is not None:
         settings["axis"] = normal_axis(settings["axis"], args[0].ndim)
-    if entry.kind not in ("map", "dim"):
+    if entry.kind not in ("map", "dim", "index"):
         args = tuple([_strong(x) if x.weak else x for x in args])
     node = build(entry, args, tuple(settings.items()))
     return node if any(map(_has_node, operands)) or not args else writable(node)

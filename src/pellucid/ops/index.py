@@ -12,6 +12,7 @@ from pellucid.dims import Dim, Shape, Size
 from pellucid.errors import DtypeError, ShapeError, TraceError
 from pellucid.graph import FUNCTIONS, Node, lift, mismatch
 from pellucid.ops.core import Array, axes_of, axis_of, broadcast, helper, op, public
+from pellucid.ops.places import Index, plus, scaled
 from pellucid.ops.shape import expand_dims, moveaxis, ravel
 
 
@@ -61,9 +62,34 @@ def _inside(k: int, size: Size) -> None:
         raise ShapeError(f"index {k} is outside an axis of {size}")
 
 
+def _index_of_slice(places: Index, x: Shape, y: Shape, index: Any) -> Index:
+    """Return where in x an element of the slice stands."""
+    found: list[str] = []
+    mine, sizes = iter(places), iter(x)
+    for part in index:
+        if part is None:
+            next(mine)
+        elif isinstance(part, slice):
+            found.append(_stepped(next(mine), part, next(sizes)))
+        else:
+            size = next(sizes)
+            found.append(str(part) if part >= 0 else str(size + part))
+    return (*found, *mine)
+
+
+def _stepped(place: str, part: slice, size: Size) -> str:
+    step = 1 if part.step is None else part.step
+    start = part.start if part.start is not None else 0 if step > 0 else size - 1
+    start = size + start if isinstance(start, int) and start < 0 else start
+    if isinstance(size, int) and isinstance(start, int):
+        start = min(start, size)
+    run = place if step == 1 else scaled(place, step)
+    return run if start == 0 else plus(run, start)
+
+
 _slice = op("slice", "x, index=()", numpy="x[index]", formula="$x_{$index}", kind="view",
     picks=True,
-    shape=_sliced, internal=True,
+    shape=_sliced, internal=True, index=_index_of_slice,
     vjp=(lambda g, y, x, index: _unslice(g, x.shape, index),),
     says="picks single values, or runs with a stride", torch="x[index]", onnx="Slice",
     examples=({"index": (1,)}, {"index": (slice(None), slice(0, 2))},

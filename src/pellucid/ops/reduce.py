@@ -316,8 +316,29 @@ def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = F
     return _cumulative(cumprod, x, axis, 1 if include_initial else None)
 
 
-def _position(name: str, says: str, text: str) -> Any:
-    return op(name, "x, axis=None, keepdims=False", numpy=text,
+positions = op("positions", "size=1", numpy="np.arange(size)", formula=r"(0, 1, 2, \ldots)",
+    kind="index", shape=lambda size: (size,), dtype="counted", internal=True,
+    says="the position of every element along an axis")
+
+
+def _first_place(extreme: Any) -> Any:
+    """Return the formula of argmax or argmin: the first place of the extreme value, or of a NaN."""
+
+    def place(x: Node, axis: Axis, keepdims: bool) -> Node:
+        if axis is None and x.ndim != 1:
+            at = place(reshape(x, (x.size,)), 0, keepdims)
+            return reshape(at, (1,) * x.ndim) if keepdims else at
+        k = axes_of(axis, x.ndim)[0]
+        size = x.shape[k]
+        places = reshape(positions(size), tuple(size if j == k else 1 for j in range(x.ndim)))
+        found = (x == extreme(x, k, True)) | (x != x)
+        return min(where(found, places, size), k, keepdims)
+
+    return place
+
+
+def _position(name: str, says: str, text: str, extreme: Any) -> Any:
+    return op(name, "x, axis=None, keepdims=False", numpy=text, same_as=_first_place(extreme),
         formula=rf"\operatorname{{{name}}}($x)", kind="opaque",
         shape=reduced, dtype="integer", vjp=(None,), says=says,
         torch=f"torch.{name}(x, axis, keepdim=keepdims)",
@@ -325,9 +346,9 @@ def _position(name: str, says: str, text: str) -> Any:
 
 
 argmax = _position("argmax", "where the largest value stands",
-    "np.argmax(x, axis=axis, keepdims=keepdims)")
+    "np.argmax(x, axis=axis, keepdims=keepdims)", max)
 argmin = _position("argmin", "where the smallest value stands",
-    "np.argmin(x, axis=axis, keepdims=keepdims)")
+    "np.argmin(x, axis=axis, keepdims=keepdims)", min)
 
 _argsort = op("argsort", "x, axis=-1", numpy="np.argsort(x, axis=axis, kind='stable')",
     kind="opaque",

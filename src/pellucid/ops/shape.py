@@ -13,6 +13,7 @@ from pellucid.dims import Shape, Size
 from pellucid.errors import ShapeError
 from pellucid.graph import Node, check_name, lift, mismatch
 from pellucid.ops.core import Array, axes_of, axis_of, broadcast, normal_shape, op, public
+from pellucid.ops.places import Index, aligned, regrouped, unmoved
 
 Arrays = Sequence[Any]
 
@@ -39,10 +40,12 @@ def astype(x: Array, dtype: Any) -> Any:
 
 
 identity = op("identity", "x, token=None", numpy="x", formula="$x", kind="view", internal=True,
+    index=unmoved,
     vjp=(lambda g, y, x, token: g,),
     says="the same value, as a place of its own: what is asked about here is not asked about there")
 
 _label = op("label", "x, name=''", numpy="x", formula="$x", kind="view", internal=True,
+    index=unmoved,
     vjp=(lambda g, y, x, name: g,), says="the same value under a name")
 
 
@@ -54,6 +57,7 @@ def named(x: Array, name: str) -> Any:
 
 
 stop_gradient = op("stop_gradient", "x", numpy="x", formula="$x", kind="view", vjp=(None,),
+    index=unmoved,
     says="the same value, taken as fixed: no gradient flows back through it", torch="x.detach()")
 
 
@@ -64,14 +68,14 @@ def _reshaped(x: Shape, shape: Shape) -> Shape:
 
 
 _reshape = op("reshape", "x, shape=()", numpy="x.reshape(*shape)", formula="$x", kind="view",
-    shape=_reshaped,
+    shape=_reshaped, index=regrouped,
     vjp=(lambda g, y, x, shape: reshape(g, x.shape),),
     says="the same values in rows of another length", torch="x.reshape(shape)", onnx="Reshape",
     examples=({"shape": (6,)}, {"shape": (1, 3, 2)}))
 
 
 _ravel = op("flat", "x", numpy="x.ravel()", formula="$x", kind="view",
-    shape=lambda x: (dims.product(x),),
+    shape=lambda x: (dims.product(x),), index=regrouped,
     vjp=(lambda g, y, x: reshape(g, x.shape),), internal=True,
     says="all values in one row", torch="x.reshape(-1)", onnx="Flatten")
 
@@ -96,19 +100,23 @@ def _transposed(x: Shape, axes: Any) -> Shape:
     return x[::-1] if axes is None else tuple(x[k] for k in axes)
 
 
+def _turned(index: Index, x: Shape, y: Shape, axes: Any) -> Index:
+    return index[::-1] if axes is None else tuple(index[k] for k in _inverse(axes))
+
+
 def _inverse(axes: Any) -> Any:
     return None if axes is None else tuple(int(k) for k in np.argsort(axes))
 
 
 _transpose = op("transpose", "x, axes=None", numpy="x.T", formula=r"{$x}^\top", level=3,
-    kind="view", shape=_transposed,
+    kind="view", shape=_transposed, index=_turned,
     vjp=(lambda g, y, x, axes: _transpose(g, _inverse(axes)),),
     says="rows become columns",
     torch="x.permute(*reversed(range(x.ndim))) if axes is None else x.permute(axes)",
     onnx="Transpose", examples=({},))
 
 _permute = op("permute", "x, axes=()", numpy="np.transpose(x, axes)", formula=r"{$x}^\top", level=3,
-    kind="view",
+    kind="view", index=_turned,
     shape=_transposed, vjp=(lambda g, y, x, axes: _permute(g, _inverse(axes)),), internal=True,
     says="the axes in another order", torch="x.permute(axes)", onnx="Transpose",
     examples=({"axes": (1, 0)},))
@@ -159,7 +167,7 @@ def _stretched_to(x: Shape, shape: Shape) -> Shape:
 
 
 _broadcast = op("broadcast_to", "x, shape=()", numpy="np.broadcast_to(x, shape)", formula="$x",
-    kind="view",
+    kind="view", index=lambda index, x, y, shape: aligned(index, x),
     shape=_stretched_to, vjp=(lambda g, y, x, shape: g,),  # `grad` sums it down to the operand
     says="copies along new or stretched axes, without memory", torch="torch.broadcast_to(x, shape)",
     onnx="Expand",

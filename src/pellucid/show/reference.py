@@ -40,6 +40,7 @@ KINDS = {
     "view": "shows the same values in another arrangement",
     "gather": "picks values by arrays of positions",
     "scatter": "puts values where they were picked from",
+    "index": "counts along an axis",
     "dim": "a size that is known when data come",
     "opaque": "a call whose inside is not looked into",
 }

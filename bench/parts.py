@@ -1,4 +1,4 @@
-"""Benchmarks: `make bench`, or `python scripts/bench.py [digits] [import] [steps] [graph]`.
+"""Parts timed alone: `make bench-parts`, or `python -m bench.parts [digits] [import] …`.
 
 Needs NumPy only. What is compared runs alternately, and medians are shown: a machine that does
 other things at the same time slows both sides alike.
@@ -28,7 +28,8 @@ Step = Callable[[], Any]
 def main(chosen: list[str]) -> int:
     """Run the chosen benchmarks, all where none is chosen."""
     if dict(os.environ) != ENVIRONMENT:  # BLAS reads them when NumPy is imported: start again
-        return subprocess.run([sys.executable, *sys.argv], env=ENVIRONMENT, check=False).returncode
+        again = [sys.executable, "-m", "bench.parts", *chosen]
+        return subprocess.run(again, env=ENVIRONMENT, check=False).returncode
     unknown = set(chosen) - set(BENCHMARKS)
     if unknown:
         print(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")

@@ -1,0 +1,1 @@
+"""Benchmarks: pellucid side by side with what else is installed; `make bench` runs them."""

@@ -1,0 +1,225 @@
+"""Compiled training: a printed run with its arrays, taken some steps at a time.
+
+Machine     the run of one model, compiled             Drive    one call of `fit` on it
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid import jit, rng
+from pellucid.batches import Batch, Numbers
+from pellucid.fit import Loop
+from pellucid.graph import Array
+from pellucid.history import History
+from pellucid.nn.network import Network
+from pellucid.show.loops import Memory
+from pellucid.show.training import COUNTS, INT, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """A printed run and its machine code."""
+
+    run: Run
+    code: jit.Compiled
+
+
+def unit(run: Run) -> jit.Unit:
+    """Return a printed run as a program to compile."""
+    arrays = [jit.Argument(m.name, m.dtype, tuple(m.shape)) for m in run.memory]  # type: ignore[arg-type]
+    return jit.Unit(run.source, "train", (*arrays, *(jit.Argument(c, INT) for c in COUNTS)))
+
+
+class Drive:
+    """One training run on a machine: its arrays, and where its clock stands."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        net: Network,
+        numbers: Numbers,
+        seed: int,
+        data: Batch,
+        batch_size: int,
+        held: Batch | None,
+        shuffle: bool,
+        learning_rate: float,
+        logged: int,
+    ) -> None:
+        self.machine, self.numbers, self.logged = machine, numbers, logged
+        self.first = numbers.epochs
+        sizes = {
+            "rows": len(data), "batch": batch_size, "held": len(held) if held else 0,
+            "since": numbers.since, "shuffled": int(shuffle), "logged": logged,
+        }  # fmt: skip
+        given = _given(net, numbers, data, batch_size, held)
+        self.arrays = {m.name: _array(m, given, sizes) for m in machine.run.memory}
+        masks = [name for name in self.arrays if name.startswith("mask")]
+        keys = [rng.key(seed, "shuffle"), *(rng.key(seed, "dropout", k) for k in range(len(masks)))]
+        self.arrays["keys"][:] = np.array(keys, np.uint64)
+        self.arrays["order"][:] = np.arange(len(data))
+        self.arrays["rates"][0] = learning_rate
+        self.clock = self.arrays["clock"]
+        self.call = machine.code.bind(*self.arrays.values(), *(sizes[c] for c in COUNTS))
+        self.wind()
+
+    def wind(self) -> None:
+        """Set the clock to where the numbers stand, at the start of an epoch."""
+        slot = (self.numbers.epochs - self.first) % self.logged
+        self.clock[:] = (self.numbers.epochs, 0, self.numbers.steps, 0, 0, slot)
+        self.arrays["totals"][:] = 0
+
+    def take(self, most: int) -> bool:
+        """Take so many steps; return whether all went well."""
+        self.clock[4] = most
+        failed = self.call()
+        self.numbers.epochs, _, self.numbers.steps = self.clock[:3].tolist()
+        return not failed
+
+    def logs(self, start: int, stop: int) -> Array:
+        """Return what was logged at the ends of some of the last epochs: (stop - start, names)."""
+        logs: Array = self.arrays["logs"]
+        return logs[np.arange(start - self.first, stop - self.first) % self.logged]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each column of the logs is."""
+        return self.machine.run.logs
+
+    def last(self) -> dict[str, float]:
+        """Return loss and metrics of the last step."""
+        return dict(zip(self.names, self.arrays["last"].tolist(), strict=False))
+
+
+def _given(
+    net: Network, numbers: Numbers, data: Batch, batch_size: int, held: Batch | None
+) -> dict[str, Array]:
+    """Return the arrays that a run shares with the model: data, parameters, gradients, state."""
+    grads = np.zeros_like(numbers.params)
+    given = {"params": numbers.params, "grads": grads, **numbers.state}
+    for slot in net.slots:
+        for name, flat in ((slot.name, numbers.params), (f"d_{slot.name}", grads)):
+            given[name] = flat[slot.start : slot.stop].reshape(slot.shape)
+    given |= _feeds(data, "", "")
+    if batch_size >= len(data):  # one batch of all: nothing is copied
+        given |= _feeds(data, "", "_batch")
+    return given | (_feeds(held, "held_", "") if held else {})
+
+
+def _array(m: Memory, given: Mapping[str, Array], sizes: Mapping[str, int]) -> Array:
+    if m.name in given:
+        return given[m.name]
+    if m.data is not None:
+        return np.ascontiguousarray(m.data)
+    return np.zeros(tuple(eval(str(s), {}, dict(sizes)) for s in m.shape), m.dtype)
+
+
+def _feeds(batch: Batch, before: str, after: str) -> dict[str, Array]:
+    found = {"X": batch.X, "Y": batch.Y, "sample_weight": batch.weights}
+    return {f"{before}{k}{after}": np.ascontiguousarray(v) for k, v in found.items()
+            if v is not None}  # fmt: skip
+
+
+# -- the loop ------------------------------------------------------------------------------------
+
+SLICE = 0.05  # seconds between two looks at the keyboard and the callbacks
+SNAPSHOT = 0.5  # seconds between two copies of the numbers
+LOGGED = 65_536  # epochs that a slice may have
+
+
+@dataclass(eq=False)
+class Whole(Loop):
+    """The loop of the compiled backend: many steps a call, whole epochs where they are short.
+
+    Between two calls Python looks at callbacks and Ctrl-C.  A callback that acts on every epoch
+    or every step gets its turn after each; one that only watches is told of several at once.
+    """
+
+    machine: Machine | None = None
+
+    def _train(self, history: History) -> None:
+        self.drive = self._drive()
+        self.steps, copied = 1, time.perf_counter()
+        while history.epochs < self.epochs and not history.stopped:
+            clock = time.perf_counter()
+            fine = self.drive.take(self._most(history))
+            self._log(history)
+            if not fine:
+                self._recover(history)
+                return
+            now = time.perf_counter()
+            self._pace(now - clock)
+            if not self.drive.clock[1] and now - copied > SNAPSHOT:
+                self.good, copied = self.stepper.numbers.copy(), now
+
+    def _drive(self) -> Drive:
+        assert self.machine is not None
+        plan = self.stepper.plan
+        return Drive(
+            self.machine, plan.net, self.stepper.numbers, self.stepper.seed, self.data,
+            self.batch_size, self.held, self.shuffle, self.learning_rate,
+            max(1, min(self.epochs, LOGGED)),
+        )  # fmt: skip
+
+    @property
+    def step(self) -> int:
+        """How many steps of this epoch are done."""
+        return -(-int(self.drive.clock[1]) // self.batch_size)
+
+    def _most(self, history: History) -> int:
+        """Return how many steps to take before the next look."""
+        if not self.step:
+            self._tell("on_epoch_begin", {}, history.epochs)
+        if self._acts("on_batch_end"):
+            return 1
+        left = self.batches - self.step
+        if self.step or self.steps < left:
+            return min(self.steps, left)
+        epochs = min(self.steps // self.batches, self.epochs - history.epochs, self.drive.logged)
+        return self.batches * (1 if self._acts("on_epoch_begin", "on_epoch_end") else epochs)
+
+    def _acts(self, *hooks: str) -> bool:
+        """Say whether a callback that may act on the model has one of these hooks."""
+        return any(not c.watches and c.has(hook) for c in self.callbacks for hook in hooks)
+
+    def _pace(self, seconds: float) -> None:
+        """Let the next call take about as long as it should."""
+        taken = max(int(self.drive.clock[4]), 1)
+        self.steps = max(1, int(taken * min(8.0, SLICE / max(seconds, 1e-6))))
+
+    def _log(self, history: History) -> None:
+        """Log the epochs that have ended, and tell the callbacks."""
+        numbers, done = self.stepper.numbers, history.epochs
+        if self.step or self._acts("on_batch_end"):
+            self._tell("on_batch_end", self.drive.last(), (self.step or self.batches) - 1)
+        if (now := numbers.epochs - self.first) > done:
+            rows = self.drive.logs(self.first + done, numbers.epochs)
+            history.extend(self.drive.names, rows)
+            for callback in self.callbacks:
+                for epoch in callback.due(done, now):
+                    logs = dict(zip(self.drive.names, rows[epoch - done].tolist(), strict=True))
+                    callback.on_epoch_end(epoch, logs)
+            history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
+
+    def _return(self, history: History) -> None:
+        """Go back to the last snapshot, and take the steps up to the last whole epoch again."""
+        last = int(self.drive.clock[0])
+        self._again((last - self.good.epochs) * self.batches)
+        history.cut(history.whole)
+        rows = self.drive.logs(self.first + history.epochs, last)
+        history.extend(self.drive.names, rows)
+
+    def _again(self, steps: int) -> None:
+        self.stepper.numbers.restore(self.good)
+        self.drive.wind()
+        self.drive.take(steps)
+
+    def _recover(self, history: History) -> None:
+        """Go back to the last snapshot, and take the steps up to the last good one again."""
+        self._again(self.stepper.numbers.steps - 1 - self.good.steps)
+        self._warn(history)

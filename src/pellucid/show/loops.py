@@ -1,0 +1,464 @@
+"""The graph as plain loops: what the compiled backend runs, and what `source("numba")` prints.
+
+A value gets memory of its own only where it must: chains of elementwise ops are written out where
+they are read, and all that happens to one row of the batch shares a loop.  Matrix products that
+are not tiny are calls; everything else is a loop over memory, once.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid import text
+from pellucid.dims import Shape
+from pellucid.graph import Array, Node, order
+from pellucid.op import OPS, expression
+from pellucid.ops.core import axes_of
+from pellucid.ops.places import aligned
+from pellucid.show import library
+from pellucid.show.lower import NotLoops, base, is_product, lowered, readers
+from pellucid.show.schedule import LETTERS, Block, Statement, scheduled
+
+Tree = Any
+SHORT = {"float32": "f32", "float64": "f64", "int64": "np.int64", "bool": "bool"}
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """An array that a printed function is given: its name, its shape, and what it is for."""
+
+    name: str
+    shape: Shape
+    dtype: np.dtype[Any]
+    data: Array | None = None  # of a constant
+
+
+@dataclass(frozen=True, eq=False)
+class Looped:
+    """A function printed as loops: its text, and what it must be given, in this order."""
+
+    name: str
+    lines: list[str]
+    inputs: dict[str, Node]
+    arrays: list[Memory]  # results first, then constants, then working memory
+    returns: list[str]
+    uses: list[str]  # functions of the library that it calls
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def parameters(self) -> list[str]:
+        return [*self.inputs, *(a.name for a in self.arrays), "n"]
+
+
+def looped(
+    name: str,
+    inputs: Sequence[Node],
+    returns: Mapping[str, Node],
+    results: Mapping[str, Node] | None = None,
+    stores: Mapping[str, Node] | None = None,
+    names: Mapping[Node, str] | None = None,
+    doc: str = "",
+) -> Looped:
+    """Print a function: it returns numbers, fills arrays (`results`), and overwrites inputs."""
+    printer = _Printer(inputs, returns, results or {}, stores or {}, names or {})
+    return printer.function(name, doc)
+
+
+class _Printer:
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        returns: Mapping[str, Node],
+        results: Mapping[str, Node],
+        stores: Mapping[str, Node],
+        names: Mapping[Node, str],
+    ) -> None:
+        self.inputs, self.given, self.library = list(inputs), set(inputs), _kernels()
+        asked = [*returns.values(), *results.values(), *stores.values()]
+        new = lowered(asked, self.library, keep=inputs)
+        self.stems: dict[Node, str] = {}
+        self.returns = {k: new[v] for k, v in returns.items()}
+        self.results = {k: new[v] for k, v in results.items()}
+        self.stores = {k: new[v] for k, v in stores.items()}
+        self.names = _chosen_names(inputs, names, new, [*returns, *results])
+        self.constants: dict[Node, Memory] = {}
+        self.uses: dict[str, None] = {}
+        self.work = 0  # elements that a product needs for a transposed copy
+        self.made: dict[Node, Statement] = {}  # the statement that computes a node
+        self.statements = self._statements()
+        for s in self.statements:
+            s.reads = self._reads(s)
+        self.blocks = scheduled(self.statements)
+        self._in_place()
+
+    # -- what is computed ------------------------------------------------------------------------
+
+    def _statements(self) -> list[Statement]:
+        asked = [*self.returns.values(), *self.results.values(), *self.stores.values()]
+        nodes = order(asked, stop=self.inputs)
+        stays = self._with_place(nodes)
+        found: list[Statement] = []
+        for node in nodes:
+            if node in stays:
+                s = self.made[node] = self._statement(node)
+                found.append(s)
+        for name, node in self.results.items():
+            if (
+                self.made.get(node) is None
+                or not self.made[node].placed
+                or (self.made[node].name != name)
+            ):
+                found.append(Statement(name, "store", node, node, placed=True))
+        found += [Statement(k, "store", v, v, placed=True) for k, v in self.stores.items()]
+        return found
+
+    def _statement(self, node: Node) -> Statement:
+        placed = next((k for k, v in self.results.items() if v is node), "")
+        name = placed or self._name(node)
+        if is_product(node):
+            return Statement(name, "call", node, node, placed=bool(placed))
+        if node.op is not None and node.op.kind == "reduce":
+            x = node.args[0]
+            gone = frozenset(axes_of(node.settings["axis"], x.ndim))
+            return Statement(name, "reduce", node, x, gone, placed=bool(placed))
+        return Statement(name, "map", node, node, placed=bool(placed))
+
+    def _with_place(self, nodes: Sequence[Node]) -> set[Node]:
+        """Return the nodes whose value is kept: under a name, not written out where it is read."""
+        read = readers(nodes, self.given)
+        for node in self.stores.values():
+            read.setdefault(node, []).append(node)
+        asked = [*self.returns.values(), *self.results.values()]
+        stays = {n for n in asked if not n.ndim and n.op is not None}
+        stays |= {n for n in asked if n.op is not None and n.op.kind != "view"} - self.given
+        for node in nodes:
+            if node.op is None or node in self.given or node.op.kind in ("view", "dim", "index"):
+                continue
+            by = read.get(node, [])
+            if node.op.kind in ("reduce", "contract") or self._worth_keeping(node, by):
+                stays.add(node)
+        return stays
+
+    def _worth_keeping(self, node: Node, by: Sequence[Node]) -> bool:
+        if any(is_product(r) for r in by):
+            return True
+        if node.op is None or not node.args:
+            return False
+        return len(by) > 1 or any(_wide(r) != _wide(node) for r in by)
+
+    def _name(self, node: Node) -> str:
+        if node not in self.names:
+            assert node.op is not None
+            about = [self.names[a] for a in node.args if a in self.names]
+            stem = f"{node.op.name}_{about[0]}" if len(about) == 1 else node.op.name
+            stem = self.stems.get(node, stem)
+            self.names[node] = _free(stem, set(self.names.values()))
+        return self.names[node]
+
+    def _reads(self, s: Statement) -> list[tuple[Node, tuple[str, ...]]]:
+        """Return which values a statement reads, and at which index."""
+        seen: list[tuple[Node, tuple[str, ...]]] = []
+        self.refer = lambda node, index: (seen.append((node, index)), text.name("x"))[1]
+        if s.kind == "call":
+            return [(base(a, self.given), ()) for a in s.node.args]
+        self._computed(s)
+        return seen
+
+    def _in_place(self) -> None:
+        """Let a value take over the memory of an operand that nothing else reads."""
+        for s in self.statements:
+            mine = (s.own_letters(), s.kept)
+            for node, index in s.reads if s.kind in ("map", "store") and s.kept else ():
+                p = self.made.get(node)
+                if (
+                    p is None
+                    or p.placed
+                    or (index, p.kept) != mine
+                    or s.kind == "store"
+                    and not (s.name in self.results)
+                ):
+                    continue
+                others = [o for o in self.statements for n, _ in o.reads if n is node]
+                if p.node.dtype == s.node.dtype and others == [s]:
+                    p.name, p.shown = s.name, False
+                    break
+
+    # -- expressions -----------------------------------------------------------------------------
+
+    def _computed(self, s: Statement) -> Tree:
+        """Return the expression that the innermost loop of a statement computes."""
+        index = s.letters()
+        return self._inside(s.node, index) if s.kind == "map" else self._value(s.source, index)
+
+    def _value(self, node: Node, index: tuple[str, ...]) -> Tree:
+        """Return the expression of one element of a node."""
+        if node in self.made or node in self.given or (node.op is None and not _number(node)):
+            return self.refer(node, index)
+        return self._inside(node, index)
+
+    def _inside(self, node: Node, index: tuple[str, ...]) -> Tree:
+        if node.op is None:
+            return _literal(node)
+        if node.op.kind == "view":
+            x = node.args[0]
+            assert node.op.index is not None, node.op
+            return self._value(x, node.op.index(index, x.shape, node.shape, **node.settings))
+        if node.op.kind == "index":
+            return text.parsed(index[0])
+        return self._map(node, index)
+
+    def _map(self, node: Node, index: tuple[str, ...]) -> Tree:
+        assert node.op is not None
+        want = _common(node)
+        parts = {
+            f"_{k}": self._as(want if not (node.op.masks and k == 0) else None, a,
+                              self._value(a, aligned(index, a.shape)))
+            for k, a in enumerate(node.args)
+        }  # fmt: skip
+        free = [text.name(name) for name in parts]
+        kind = want or (np.dtype(float) if node.weak else node.dtype)
+        return text.fill(self._scalar(expression(node.op, node.attrs, free), kind), parts)
+
+    def _as(self, want: np.dtype[Any] | None, node: Node, tree: Tree) -> Tree:
+        """Bring an operand to the precision it is computed in."""
+        if want is None or (node.dtype == want and not (node.weak and want.itemsize < 8)):
+            return tree
+        if isinstance(tree, ast.Constant) and want.itemsize == 8 and want.kind == "f":
+            return ast.Constant(float(tree.value))
+        return ast.Call(text.parsed(SHORT[want.name]), [tree], [])
+
+    def _scalar(self, tree: Tree, kind: np.dtype[Any]) -> Tree:
+        """Return an op's text as one of single numbers: kernels for NumPy's functions."""
+        match tree:
+            case ast.Call(func=ast.Attribute(attr="where"), args=[c, a, b]):
+                return ast.IfExp(*(self._scalar(x, kind) for x in (c, a, b)))
+            case ast.Call(func=ast.Attribute(value=x, attr="astype"), args=[to]):
+                short = SHORT[ast.unparse(to).removeprefix("np.")]
+                return ast.Call(text.parsed(short), [self._scalar(x, kind)], [])
+            case (
+                ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=known))
+                | ast.Call(func=ast.Name(id=known))
+            ):
+                return self._called(tree, known, kind)
+            case ast.BinOp(left=x, op=ast.Pow(), right=ast.Constant(value=int())):
+                return ast.BinOp(self._scalar(x, kind), tree.op, tree.right)
+            case ast.Constant(value=int() | float()) if kind.kind == "f":
+                return _typed(float(tree.value), kind)
+            case ast.AST():
+                parts = {k: self._scalar(v, kind) for k, v in ast.iter_fields(tree)}
+                return type(tree)(**parts)
+            case list():
+                return [self._scalar(x, kind) for x in tree]
+        return tree
+
+    def _called(self, tree: Any, known: str, kind: np.dtype[Any]) -> Tree:
+        args = [self._scalar(a, kind) for a in tree.args]
+        for name in (f"{known}{kind.itemsize * 8}", known):
+            if name in library.functions():
+                self.uses[name] = None
+                return ast.Call(text.name(name), args, [])
+        return ast.Call(tree.func, args, [])
+
+    # -- text ------------------------------------------------------------------------------------
+
+    def function(self, name: str, doc: str) -> Looped:
+        self.refer = self._reference
+        body = [line for block in self.blocks for line in self._block(block)]
+        returns = [text.unparse(self._value(n, ())) for n in self.returns.values()]
+        results = [Memory(k, v.shape, v.dtype) for k, v in self.results.items()]
+        arrays = [*results, *self.constants.values(), *self._buffers()]
+        if self.work:
+            arrays.append(Memory("work", (self.work,), self.dtype))
+        inputs = {self.names[leaf]: leaf for leaf in self.inputs}
+        out = Looped(name, [], inputs, arrays, list(self.returns), list(self.uses))
+        head = f"def {name}({', '.join(out.parameters)}):"
+        tail = [f"return {', '.join(returns)}"] if returns else []
+        lines = [*([f'"""{doc}"""'] if doc else []), *body, *tail]
+        out.lines.extend([head, *(f"    {line}" for line in lines)])
+        return out
+
+    def _buffers(self) -> Iterable[Memory]:
+        for s in self.statements:
+            if s.kind != "store" and not s.placed and s.kept and s.shown:
+                shape = tuple(s.node.shape[k] for k in s.kept)
+                yield Memory(s.name, shape, s.node.dtype)
+
+    def _reference(self, node: Node, index: tuple[str, ...]) -> Tree:
+        s = self.made.get(node)
+        if s is None:
+            return _indexed(self._leaf(node), index)
+        return _indexed(s.name, [index[k] for k in s.kept])
+
+    def _leaf(self, node: Node) -> str:
+        if node in self.names:
+            return self.names[node]
+        if not node.is_constant:
+            raise NotLoops(f"{node!r} is no input of the program")
+        name = self.names[node] = _free("constant", set(self.names.values()))
+        self.constants[node] = Memory(name, node.shape, node.dtype, node.data)
+        return name
+
+    def _block(self, block: Block) -> Iterable[str]:
+        if block.size is None:
+            for s in block.statements:
+                yield self._line(s)
+            return
+        starting = [s for s in block.statements if s.first_reduced == block.depth]
+        for s in starting:
+            yield from self._start(s, block.depth)
+        if block.depth == 0:
+            yield f"# {', '.join(dict.fromkeys(s.name for s in block.statements))}"
+        yield f"for {LETTERS[block.depth]} in range({block.size}):"
+        for inner in block.inner:
+            yield from (f"    {line}" for line in self._block(inner))
+        for s in starting:
+            if not s.in_memory and s.kept:
+                yield f"{text.unparse(_indexed(s.name, self._own(s)))} = {s.name}_sum"
+
+    def _own(self, s: Statement) -> list[str]:
+        index = s.own_letters()
+        return [index[k] for k in s.kept]
+
+    def _start(self, s: Statement, depth: int) -> Iterable[str]:
+        """Set a sum to its identity, before the loop in which it grows."""
+        assert s.node.op is not None and s.node.op.monoid is not None
+        zero = text.unparse(_typed(s.node.op.monoid[0], s.node.dtype))
+        if not s.in_memory:
+            yield f"{self._sum(s)} = {zero}"
+            return
+        pad = ""
+        for d in range(depth, len(s.axes)):
+            if s.axes[d] not in s.reduced:
+                yield f"{pad}for {LETTERS[d]} in range({s.size(d)}):"
+                pad += "    "
+        yield f"{pad}{text.unparse(_indexed(s.name, self._own(s)))} = {zero}"
+
+    def _sum(self, s: Statement) -> str:
+        return f"{s.name}_sum" if s.kept else s.name
+
+    def _line(self, s: Statement) -> str:
+        if s.kind == "call":
+            return self._call(s)
+        value = self._computed(s)
+        if s.kind != "reduce":
+            return f"{text.unparse(_indexed(s.name, self._own(s)))} = {text.unparse(value)}"
+        target = _indexed(s.name, self._own(s)) if s.in_memory else text.name(self._sum(s))
+        assert s.node.op is not None and s.node.op.monoid is not None
+        combine = OPS[s.node.op.monoid[1]]
+        want = s.node.dtype if s.node.dtype.kind == "f" else None
+        parts = {"x": target, "y": self._as(want, s.source, value)}
+        form = self._scalar(expression(combine, (), [text.name("x"), text.name("y")]), s.node.dtype)
+        whole = text.unparse(text.fill(form, parts))
+        start = f"{text.unparse(target)} + "
+        if whole.startswith(start):
+            return f"{text.unparse(target)} += {whole[len(start) :]}"
+        return f"{text.unparse(target)} = {whole}"
+
+    def _call(self, s: Statement) -> str:
+        x, y = s.node.args
+        form = "product"
+        if x is not (below := base(x, self.given)):
+            form, x = "product_at", below
+        elif y is not (below := base(y, self.given)):
+            form, y = "product_bt", below
+        self.uses[form] = None
+        rows, inner = x.shape
+        columns = y.shape[0] if form == "product_bt" else y.shape[1]
+        if form == "product_bt":
+            inner, columns = columns, inner
+        args = [s.name, self._place(x), self._place(y), *map(str, (rows, inner, columns))]
+        if "work" in library.parameters(form):
+            self.work, self.dtype = max(self.work, int(inner * columns)), s.node.dtype
+            args.append("work")
+        return f"{form}({', '.join(args)})"
+
+    def _place(self, node: Node) -> str:
+        return self.made[node].name if node in self.made else self._leaf(node)
+
+
+# -- helpers -------------------------------------------------------------------------------------
+
+
+def _kernels() -> dict[str, str]:
+    known = library.functions()
+    return {**known, **{k[:-2]: v for k, v in known.items() if k[-2:] in ("32", "64")}}
+
+
+def _number(node: Node) -> bool:
+    return node.is_constant and not node.ndim
+
+
+def _wide(node: Node) -> list[Any]:
+    """Return the lengths of the loops that a node is computed in."""
+    of = node.args[0] if node.op is not None and node.op.kind == "reduce" else node
+    return [s for s in of.shape if s != 1]
+
+
+def _common(node: Node) -> np.dtype[Any] | None:
+    """Return the precision in which a map computes; None where its operands are no floats."""
+    assert node.op is not None
+    if node.weak or node.op.name == "astype":
+        return None
+    if node.dtype.kind == "f":
+        return node.dtype
+    kinds = [a.dtype for a in node.args if a.dtype.kind == "f" and not a.weak]
+    return np.result_type(*kinds) if kinds else None
+
+
+def _literal(node: Node) -> Tree:
+    """Write a fixed number: the shortest that its precision rounds to the same."""
+    if node.weak or node.dtype.kind != "f":
+        return text.literal(node.data if node.weak else node.data.item())
+    return _typed(float(str(node.data)), node.dtype)
+
+
+def _typed(value: float, dtype: np.dtype[Any]) -> Tree:
+    """Write a number in a precision: f32(0.5), since a bare 0.5 would promote to float64."""
+    if dtype.kind == "b":
+        return text.literal(bool(value))
+    if dtype.kind != "f":
+        info = np.iinfo(dtype)  # an extreme of no elements, where there is no infinity
+        return text.literal(int(min(max(value, info.min), info.max)))
+    plain = text.literal(float(value))
+    return plain if dtype.itemsize == 8 else ast.Call(text.name(SHORT[dtype.name]), [plain], [])
+
+
+def _indexed(name: str, index: Sequence[str]) -> Tree:
+    if not index:
+        return text.name(name)
+    parts = [text.parsed(i) for i in index]
+    whole = parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load())
+    return ast.Subscript(text.name(name), whole, ast.Load())
+
+
+RESERVED = {"n", "np", "f32", "f64", "sum", "min", "max", "abs", "range", "work", *LETTERS}
+
+
+def _free(stem: str, taken: set[str]) -> str:
+    name, k = stem, 1
+    while name in taken or name in RESERVED or name in _kernels():
+        k += 1
+        name = f"{stem}_{k}"
+    return name
+
+
+def _chosen_names(
+    inputs: Sequence[Node],
+    names: Mapping[Node, str],
+    new: Mapping[Node, Node],
+    taken: Sequence[str],
+) -> dict[Node, str]:
+    """Return the names that people know, on the nodes as they now are."""
+    found: dict[Node, str] = {leaf: leaf.name or names[leaf] for leaf in inputs}
+    used = {*found.values(), *taken}
+    for node, name in names.items():
+        after = new.get(node)
+        if after is not None and after.op is not None and after not in found and name not in used:
+            found[after] = name
+            used.add(name)
+    return found

@@ -1,0 +1,154 @@
+"""Before loops: every op in terms of a few kinds that loops know, as a graph like any other.
+
+What is left: maps of one element's text, reductions with an identity and a combining op, matrix
+products of arrays, views with an index map, sizes, and pieces joined.  An op that is a whole
+function in NumPy (softmax) is taken apart by running its own text on nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Iterable, Mapping
+from typing import Any
+
+from pellucid import ops, text
+from pellucid.dims import Dim, Size, product
+from pellucid.errors import PellucidError
+from pellucid.graph import Node, lift, order
+from pellucid.op import HELPERS, Op, compiled
+from pellucid.rewrite import rebuilt
+
+SMALL = 64  # a product with a matrix of fewer weights is written out as loops
+
+
+class NotLoops(PellucidError):
+    """A graph holds an op that is not yet printed as loops."""
+
+
+def lowered(
+    nodes: Iterable[Node], kernels: Container[str], keep: Iterable[Node]
+) -> dict[Node, Node]:
+    """Return what becomes of every node; those in `keep` stay as they are."""
+    new: dict[Node, Node] = {node: node for node in keep}
+    for node in order(nodes, stop=new):
+        if node not in new:
+            new[node] = _settled(rebuilt(node, [new[a] for a in node.args]), kernels)
+    return new
+
+
+def _settled(node: Node, kernels: Container[str]) -> Node:
+    """Take a node apart until only known kinds are left."""
+    whole = _expanded(node, kernels)
+    if whole is node:
+        return node
+    return lowered([whole], kernels, keep=node.args)[whole]
+
+
+def _expanded(node: Node, kernels: Container[str]) -> Node:
+    op = node.op
+    if op is None or (op.kind == "map" and not _calls_helpers(op, kernels)):
+        return node
+    if op.kind == "contract":
+        return _contracted(node)
+    if op.kind in ("view", "dim", "index"):
+        return node
+    if op.kind == "reduce" and op.monoid and not op.helper:
+        return _reduced(node)
+    if op.kind == "map" or op.helper:
+        return _traced(node)
+    if op.same_as:
+        return lift(op.same_as(*node.args, **node.settings))
+    raise NotLoops(f"the op {op.name!r} is not printed as loops yet", 'backend="numpy"')
+
+
+def _calls_helpers(op: Op, kernels: Container[str]) -> bool:
+    """Say whether the op's text calls functions that loops have no kernel for."""
+    called = [op.helper] if op.helper else text.names(text.parsed(op.numpy))
+    return any(name in HELPERS and name not in kernels for name in called)
+
+
+def _traced(node: Node) -> Node:
+    """Run the op's own NumPy text on nodes: what it does becomes a graph of smaller ops."""
+    assert node.op is not None
+    function = compiled(node.op, node.attrs, len(node.args))
+    try:
+        return _precisely(lift(function(*node.args)), node)
+    except (TypeError, PellucidError) as error:
+        hint = 'backend="numpy"'
+        raise NotLoops(f"the op {node.op.name!r} is not printed as loops yet", hint) from error
+
+
+def _precisely(whole: Node, node: Node) -> Node:
+    return whole if whole.dtype == node.dtype else ops.astype(whole, node.dtype)  # type: ignore[no-any-return]
+
+
+def _reduced(node: Node) -> Node:
+    """A reduction over axes of one element each is only another shape."""
+    x = node.args[0]
+    gone = ops.core.axes_of(node.settings["axis"], x.ndim)
+    if node.op is not None and all(x.shape[k] == 1 for k in gone):
+        return _precisely(ops.reshape(x, node.shape), node)
+    return node
+
+
+# -- matrix products -----------------------------------------------------------------------------
+
+
+def is_product(node: Node) -> bool:
+    """Say whether a node is a matrix product that a compiled function computes as a whole."""
+    return node.op is not None and node.op.kind == "contract"
+
+
+def _contracted(node: Node) -> Node:
+    if node.op is not ops.matmul.op:
+        raise NotLoops(f"the op {node.op.name!r} is not printed as loops yet", 'backend="numpy"')  # type: ignore[union-attr]
+    x, y = node.args
+    if x.ndim == y.ndim == 2 and _large(x, y) and x.dtype == y.dtype and x.dtype.kind == "f":
+        return node
+    return _as_sum(x, y, node)
+
+
+def _large(x: Node, y: Node) -> bool:
+    """Compare the matrix of weights, which is the product's work for each row, with SMALL."""
+    sizes: list[Size] = [x.shape[0], x.shape[1], y.shape[1]]
+    known = [s for s in sizes if not isinstance(s, Dim)]
+    return 1 not in sizes and math.prod(known) >= SMALL
+
+
+def _as_sum(x: Node, y: Node, node: Node) -> Node:
+    """Every row times every column, and then the sum: as loops compute it."""
+    if x.ndim == 1 and y.ndim == 1:
+        return _sum(x * y, 0)
+    if y.ndim == 1:
+        return _sum(x * y, -1)
+    rows = ops.reshape(x, (*x.shape, 1))
+    columns = y if x.ndim == 1 else ops.reshape(y, (*y.shape[:-2], 1, *y.shape[-2:]))
+    return _sum(rows * columns, -2)
+
+
+def _sum(terms: Node, axis: int) -> Node:
+    return _reduced(ops.sum(terms, axis))
+
+
+def elements(node: Node) -> Size:
+    return product(node.shape)
+
+
+def readers(nodes: Iterable[Node], given: Container[Node]) -> Mapping[Node, list[Node]]:
+    """Return who reads each node, views looked through."""
+    found: dict[Node, list[Node]] = {}
+    for node in nodes:
+        if node.op is not None and node.op.kind != "view" and node not in given:
+            for a in node.args:
+                found.setdefault(base(a, given), []).append(node)
+    return found
+
+
+def base(node: Node, given: Container[Node] = ()) -> Node:
+    """Return what a view shows; what is given is an array of its own."""
+    while node.op is not None and node.op.kind == "view" and node not in given:
+        node = node.args[0]
+    return node
+
+
+__all__ = ["Any", "NotLoops", "base", "elements", "is_product", "lowered", "readers"]

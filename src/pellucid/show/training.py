@@ -1,0 +1,229 @@
+"""A whole training run as one function: epochs, shuffling, batches, steps, and the guard.
+
+train     takes so many steps and returns; it goes on where it was, within an epoch as well
+gradients forward and backward, as loops        update    the optimizer, as one loop
+evaluate  loss and metrics of held-out samples, at every epoch's end
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import dims
+from pellucid.dims import Dim, Shape, Size
+from pellucid.graph import Node
+from pellucid.show import library
+from pellucid.show.loops import Looped, Memory
+
+CLOCK = ("epoch", "start", "step", "failed", "most", "slot")  # where training is, how far to go
+INT = np.dtype(np.int64)
+COUNTS = ("rows", "batch", "held", "since", "shuffled", "logged")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A printed run: its text, and the arrays and numbers that it is called with, in order."""
+
+    source: str
+    memory: tuple[Memory, ...]
+    logs: tuple[str, ...]  # what each column of `logs` is
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a run is made of: its functions, the masks it draws, and where its arrays are."""
+
+    gradients: Looped
+    update: Looped
+    evaluate: Looped | None
+    masks: Sequence[tuple[str, Shape, float]]  # name, shape, share kept
+    sizes: int  # of all parameters
+    dtype: np.dtype[Any]
+    title: str
+
+    @property
+    def feeds(self) -> list[tuple[str, Node]]:
+        """The inputs that come in batches: X, Y and, where there are any, weights."""
+        masks = {name for name, _, _ in self.masks}
+        pairs = self.gradients.inputs.items()
+        return [(k, v) for k, v in pairs if v.op is None and k not in masks and k != "params"]
+
+
+def run(parts: Parts) -> Run:
+    """Print a whole run."""
+    memory = tuple(_memory(parts))
+    names = [*(m.name for m in memory), *COUNTS]
+    body = [f"    {line}" if line else "" for line in _train(parts)]
+    head = _wrapped("def train(", names)
+    functions = [f for f in (parts.gradients, parts.update, parts.evaluate) if f]
+    own = ["@loops(noalias=True)\n" + "\n".join(f.lines) for f in functions]
+    main = "\n".join(["@exact", *head, *body])
+    used = [name for f in functions for name in f.uses]
+    used += ["finite", "shuffle", "absorb", *(["word", "unit"] if parts.masks else [])]
+    helpers = [library.functions()[name] for name in library.needed(used)]
+    gemm = "sgemm" if parts.dtype.itemsize == 4 else "dgemm"
+    top = [f'"""{parts.title}"""', "", "import numpy as np", "", "f32 = np.float32",
+           "f64 = np.float64", *([f"gemm = {gemm}"] if _multiplies(used) else [])]  # fmt: skip
+    source = "\n\n\n".join(["\n".join(top), *helpers, *own, main]) + "\n"
+    return Run(source, memory, tuple(_logged(parts)))
+
+
+def _multiplies(used: Sequence[str]) -> bool:
+    return any(name.startswith("product") for name in used)
+
+
+def _logged(parts: Parts) -> list[str]:
+    held = parts.evaluate.returns if parts.evaluate else []
+    return [*parts.gradients.returns, *(f"val_{name}" for name in held)]
+
+
+def _memory(parts: Parts) -> Iterable[Memory]:
+    """Yield every array of a run, in the order of its arguments."""
+    logs = len(_logged(parts))
+    for name, leaf in parts.feeds:
+        yield Memory(name, ("rows", *leaf.shape[1:]), leaf.dtype)  # type: ignore[arg-type]
+    if parts.evaluate:
+        for name, leaf in parts.evaluate.inputs.items():
+            if leaf.op is None and name != "params":
+                yield Memory(f"held_{name}", ("held", *leaf.shape[1:]), leaf.dtype)  # type: ignore[arg-type]
+    for name, leaf in parts.feeds:
+        yield Memory(f"{name}_batch", ("batch", *leaf.shape[1:]), leaf.dtype)  # type: ignore[arg-type]
+    for name, leaf in {**parts.gradients.inputs, **parts.update.inputs}.items():
+        if leaf.shape and (name, leaf) not in parts.feeds:
+            yield Memory(name, _sized(leaf.shape, "batch"), leaf.dtype)
+    for function, size, prefix in _functions(parts):
+        for m in function.arrays:
+            yield Memory(f"{prefix}{m.name}", _sized(m.shape, size), m.dtype, m.data)
+    yield Memory("order", ("rows",), INT)  # type: ignore[arg-type]
+    yield Memory("keys", (1 + len(parts.masks),), np.dtype(np.uint64))
+    yield Memory("clock", (len(CLOCK),), INT)
+    yield Memory("rates", (1,), np.dtype(float))
+    yield Memory("totals", (len(parts.gradients.returns),), np.dtype(float))
+    yield Memory("last", (len(parts.gradients.returns),), np.dtype(float))
+    yield Memory("logs", ("logged", logs), np.dtype(float))  # type: ignore[arg-type]
+
+
+def _functions(parts: Parts) -> list[tuple[Looped, str, str]]:
+    """Return each function with the size of its batch and the prefix of its arrays in `train`."""
+    found = [(parts.gradients, "batch", ""), (parts.update, "batch", "update_")]
+    return [*found, *([(parts.evaluate, "held", "held_")] if parts.evaluate else [])]
+
+
+def _sized(shape: Shape, batch: str) -> Any:
+    """Return the shape in terms of the numbers that `train` is given."""
+    return tuple(_renamed(size, batch) for size in shape)
+
+
+def _renamed(size: Size, batch: str) -> Any:
+    if not isinstance(size, Dim):
+        return size
+    terms = [
+        dims.term(tuple(batch if s == "n" else s for s in m), c) for m, c in size.terms.items()
+    ]
+    return " + ".join(terms)
+
+
+# -- the function that trains --------------------------------------------------------------------
+
+
+def _train(parts: Parts) -> Iterable[str]:
+    yield '"""Take steps from where the clock stands; stop at the first that is not finite."""'
+    yield "epoch, start, step, failed, most = clock[0], clock[1], clock[2], 0, clock[4]"
+    yield "slot = clock[5]"
+    yield "learning_rate = rates[0]"
+    yield "for _ in range(most):"
+    for line in _step(parts):
+        yield f"    {line}" if line else ""
+    yield "clock[0], clock[1], clock[2], clock[3], clock[5] = epoch, start, step, failed, slot"
+    yield "return failed"
+
+
+def _step(parts: Parts) -> Iterable[str]:
+    g, u = parts.gradients, parts.update
+    yield "if start == 0 and batch < rows and shuffled:"
+    yield "    shuffle(order, absorb(keys[0], np.uint64(epoch)))"
+    yield "n = min(batch, rows - start)"
+    yield "if batch < rows:"
+    yield "    for i in range(n):"
+    yield "        row = order[start + i]"
+    for name, leaf in parts.feeds:
+        yield from (f"        {line}" for line in _copied(name, leaf))
+    yield "step += 1"
+    for k, (name, shape, keep) in enumerate(parts.masks):
+        yield from _drawn(k, name, shape, keep, parts.dtype)
+    feeds = {name: f"{name}_batch" for name, _ in parts.feeds}
+    yield _call(g, feeds, "")
+    yield _call(u, {"t": "step - since"}, "update_")
+    yield f"if not finite({g.returns[0]} + {u.returns[0]}):"
+    yield "    failed = 1"
+    yield "    break"
+    for k, name in enumerate(g.returns):
+        yield f"last[{k}] = {name}"
+        yield f"totals[{k}] += {name} * (n / rows)"
+    yield "start += n"
+    yield "if start == rows:"
+    yield from (f"    {line}" for line in _epoch_end(parts))
+
+
+def _epoch_end(parts: Parts) -> Iterable[str]:
+    count = len(parts.gradients.returns)
+    yield f"for k in range({count}):"
+    yield "    logs[slot, k] = totals[k]"
+    yield "    totals[k] = 0.0"
+    if parts.evaluate:
+        e = parts.evaluate
+        feeds = {k: f"held_{k}" for k, leaf in e.inputs.items() if leaf.op is None}
+        yield _call(e, {**feeds, "n": "held"}, "held_", "val_")
+        for k, name in enumerate(e.returns):
+            yield f"logs[slot, {count + k}] = val_{name}"
+    yield "epoch += 1"
+    yield "start = 0"
+    yield "slot = slot + 1 if slot + 1 < logged else 0"
+
+
+def _copied(name: str, leaf: Node) -> Iterable[str]:
+    """Copy one sample into the batch."""
+    letters, pad = "jklpq"[: leaf.ndim - 1], ""
+    for letter, size in zip(letters, leaf.shape[1:], strict=True):
+        yield f"{pad}for {letter} in range({size}):"
+        pad += "    "
+    rest = "".join(f", {x}" for x in letters)
+    yield f"{pad}{name}_batch[i{rest}] = {name}[row{rest}]"
+
+
+def _drawn(k: int, name: str, shape: Shape, keep: float, dtype: Any) -> Iterable[str]:
+    """Draw a dropout mask, bit for bit as `rng.uniform` does."""
+    letters = "ijklpq"[: len(shape)]
+    yield f"key = absorb(keys[{k + 1}], np.uint64(step))"
+    pad, place = "", ""
+    for letter, size in zip(letters, shape, strict=True):
+        yield f"{pad}for {letter} in range({size}):"
+        place = letter if not place else f"({place}) * {size} + {letter}"
+        pad += "    "
+    kind = "f32" if dtype.itemsize == 4 else "f64"
+    drawn = f"unit(word(key, np.uint64({place})))"
+    yield f"{pad}{name}[{', '.join(letters)}] = {kind}({drawn} < {keep!r})"
+
+
+def _call(function: Looped, given: dict[str, str], prefix: str, out: str = "") -> str:
+    """Call a function with its arrays under the names that they have in `train`."""
+    own = {m.name: f"{prefix}{m.name}" for m in function.arrays}
+    args = [own.get(p, given.get(p, p)) for p in function.parameters]
+    returned = ", ".join(f"{out}{name}" for name in function.returns)
+    return f"{returned} = {function.name}({', '.join(args)})"
+
+
+def _wrapped(head: str, names: Sequence[str]) -> list[str]:
+    """Break a long list of parameters into lines."""
+    lines, line = [], head
+    for k, name in enumerate(names):
+        part = f"{name}, " if k + 1 < len(names) else f"{name}):"
+        if len(line) + len(part) > 96:
+            lines.append(line.rstrip())
+            line = " " * 10
+        line += part
+    return [*lines, line]
