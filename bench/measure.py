@@ -149,6 +149,9 @@ def trained(
     few = min(3, count)  # the long runs of those that no target is about
     values = rounds(run, turns, few)
     more = rounds(run, {n: t for n, t in turns.items() if n not in slow}, count - few)
+    for name, one in ready_ones.items():
+        if one.worker.restless:
+            run.warn(f"{ENTRIES[name].title}: its threads do not rest after a turn")
     return ready_ones, {name: values[name] + more.get(name, []) for name in values}
 
 

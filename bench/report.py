@@ -164,7 +164,7 @@ def _limit_lines(results: Results, figure: Figure) -> Lines:
     if not found:
         return []
     who, best = min(found["products"].items(), key=lambda pair: pair[1])
-    traffic = found["moved"] / found["bandwidth"]
+    traffic, rate = found["moved"] / found["bandwidth"], _best_rate(results, figure["threads"])
     others = ", ".join(
         f"{TITLES[n]} {seconds(s)}" for n, s in found["products"].items() if n != who
     )
@@ -172,9 +172,17 @@ def _limit_lines(results: Results, figure: Figure) -> Lines:
         f"The limit is {seconds(best + traffic)}: {seconds(best)} for the products alone "
         f"({TITLES[who]}, {number(found['flops'] / best / 1e9)} GFLOP/s; {others}), and "
         f"{seconds(traffic)} for the {size(found['moved'])} that the optimizer moves, at "
-        f"{number(found['bandwidth'] / 1e9)} GB/s as measured by copying as much.",
+        f"{number(found['bandwidth'] / 1e9)} GB/s as measured by copying as much. At the best rate "
+        f"of any network in this run, {number(rate / 1e9)} GFLOP/s, the products would take "
+        f"{seconds(found['flops'] / rate)}.",
         "",
     ]
+
+
+def _best_rate(results: Results, threads: int) -> float:
+    """Return the most operations in a second that any library reached at any network."""
+    limits = [x for x in results["limits"] if x["threads"] == threads and x["products"]]
+    return max(x["flops"] / min(x["products"].values()) for x in limits)
 
 
 # -- the other sections ----------------------------------------------------------------------------
@@ -323,4 +331,5 @@ def _losses(proof: dict[str, Any], name: str) -> str:
     if name not in proof["alike"]:
         return "-"
     mark = " ⚠" if name in proof["wrong"] else ""
-    return f"{proof['alike'][name]:.4f} ({proof['timed'].get(name, float('nan')):.4f}){mark}"
+    timed = f"{proof['timed'][name]:.4f}" if name in proof["timed"] else "-"
+    return f"{proof['alike'][name]:.4f} ({timed}){mark}"

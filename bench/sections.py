@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import subprocess
 import sys
 import tempfile
@@ -62,25 +63,33 @@ def network(run: Run, job: Job, threads: int) -> None:
 
 def proof(run: Run, job: Job, threads: int, who: dict[str, Trainee]) -> None:
     """Compare the losses after the same epochs, and see that the timed runs trained as well."""
-    if not who:
-        return
-    before = next(iter(who.values())).worker.ask("loss", initial=True)["loss"]
     alike = {name: one.loss for name, one in who.items()}
-    timed = {name: one.worker.ask("loss")["loss"] for name, one in who.items()}
-    # scikit-learn has another loss where there is one output, so it need only have learned
-    others = {name: loss for name, loss in alike.items() if name != "sklearn"}
-    wrong = strays(others, before, 0.1)
-    for name, loss in ({"sklearn": alike["sklearn"]} if "sklearn" in alike else {}).items():
-        wrong |= strays({name: loss}, before, 1.0)
-    for name, loss in timed.items():
-        if not loss < before:
-            wrong[name] = f"its loss after the timed run is {loss:.4f}, before it {before:.4f}"
+    timed, before = {}, math.nan
+    for name, one in who.items():
+        try:
+            before = one.worker.ask("loss", initial=True)["loss"]
+            timed[name] = one.worker.ask("loss")["loss"]
+        except WorkerError as error:
+            run.warn(f"{job.title}: {error}")
+    wrong = idle(alike, timed, before)
     run.results.setdefault("proof", []).append(
         {"key": job.key, "title": job.title, "threads": threads, "before": before,
          "alike": alike, "timed": timed, "wrong": wrong}
     )  # fmt: skip
     for name, why in wrong.items():
         run.warn(f"{job.title}, {threads} thread(s), {ENTRIES[name].title}: {why}")
+
+
+def idle(alike: dict[str, float], timed: dict[str, float], before: float) -> dict[str, str]:
+    """Return who did not train as the others did, and why."""
+    # scikit-learn has another loss where there is one output, so it need only have learned
+    apart = {name: loss for name, loss in alike.items() if name == "sklearn"}
+    wrong = strays({n: x for n, x in alike.items() if n not in apart}, before, 0.1)
+    wrong |= strays(apart, before, 1.0)
+    for name, loss in timed.items():
+        if not loss < before:
+            wrong[name] = f"its loss after the timed run is {loss:.4f}, before it {before:.4f}"
+    return wrong
 
 
 def prediction(run: Run, job: Job, threads: int, who: dict[str, Trainee]) -> None:

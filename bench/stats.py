@@ -12,16 +12,13 @@ def calibrated(seconds_of: Callable[[int], float], wanted: float, most: int = 50
     """Return a count that keeps `seconds_of` busy for about `wanted` seconds, or longer for one.
 
     A small count says little about a large one, since a call costs something too: so counts grow
-    until one takes half of what is wanted, each at most a thousand times the one before.
+    until one really takes so long (nine tenths of it will do), each at most a thousandfold.
     """
     count = 1
-    while True:
-        took = seconds_of(count)
-        if took >= wanted / 2 or count >= most:
-            break
-        growth = wanted / max(took, 1e-9)
-        count = min(most, math.ceil(count * min(max(growth, 2.0), 1000.0)))
-    return max(1, min(most, round(count * wanted / max(took, 1e-9))))
+    while (took := seconds_of(count)) < 0.9 * wanted and count < most:
+        growth = 1.1 * wanted / max(took, 1e-9)
+        count = min(most, math.ceil(count * min(max(growth, 1.25), 1000.0)))
+    return count
 
 
 @dataclass(frozen=True)
@@ -61,10 +58,10 @@ def exponent(xs: Sequence[float], ys: Sequence[float]) -> float:
 def strays(losses: dict[str, float], before: float, tolerance: float) -> dict[str, str]:
     """Return who did not train as the others did, and why.
 
-    A loss is compared with the median of all, in units of how far that median fell.
+    A loss is compared with the (lower) median of all, in units of how far that median fell.
     """
     found = {}
-    middle = statistics.median(losses.values())
+    middle = statistics.median_low([x for x in losses.values() if math.isfinite(x)] or [before])
     for name, value in losses.items():
         if not math.isfinite(value):
             found[name] = f"its loss is {value}"

@@ -176,6 +176,19 @@ def test_nan_is_seen_without_fast_flags_and_by_a_guard() -> None:
         assert program(np.r_[np.ones(39), bad], 40) == 0
 
 
+@pytest.mark.parametrize("decorator", ["kernel", "exact", "loops"])
+def test_no_decorator_takes_nan_and_infinity_away(decorator: str) -> None:
+    source = f"""
+    @{decorator}
+    def main(x):
+        if x != x:
+            return 1
+        return 2 if x - x != 0 else 3
+    """
+    program = compiled(Unit(textwrap.dedent(source), "main", (Argument("x", F8),)))
+    assert [program(x) for x in (np.nan, np.inf, -np.inf, 1.0)] == [1, 2, 2, 3]
+
+
 def test_dividing_by_zero_gives_infinity() -> None:
     source = "@exact\ndef main(x):\n    x[0] = 1.0 / x[0]"
     x = np.zeros(1)
@@ -431,6 +444,19 @@ def test_what_needs_python_is_refused(body: str, folder: Path) -> None:
         compiled(unit)
     assert not cached(unit)
     assert not list(folder.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("body", "needs"),
+    [("print(n)", "numba_gil_ensure"), ("x[0] = x.reshape(1, n)[0, 0]", "numba_attempt_nocopy")],
+)
+def test_what_needs_numbas_runtime_is_refused_before_it_is_linked(
+    body: str, needs: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    unit = Unit(f"@exact\ndef scale(x, n):\n    {body}\n", "scale", scale().arguments)
+    with pytest.raises(CompileError, match=f"scale needs .*{needs}"):
+        compiled(unit)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_program_that_raises_says_so() -> None:
@@ -763,9 +789,29 @@ def test_available_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
             compiled(scale())
         patch.setattr(jit, "_version", lambda package: "0.50.1")
         assert "too old" in jit.available()
+    with monkeypatch.context() as patch:
+        patch.setenv("NUMBA_DISABLE_JIT", "1")
+        assert "unset NUMBA_DISABLE_JIT" in jit.available()
     monkeypatch.setattr(jit, "openblas", lambda package: "")
     monkeypatch.setattr(jit, "folder", lambda package: None if package == "scipy" else Path())
     assert "pip install scipy" in jit.available()
+
+
+def test_code_that_cannot_be_linked_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled(scale())
+    jit._memory.clear()
+    linked, calls = jit._linked, []
+
+    def once(unit: Unit, code: bytes) -> object:
+        calls.append(code)
+        if len(calls) == 1:
+            raise RuntimeError("Symbols not found: [ expf ]")
+        return linked(unit, code)
+
+    monkeypatch.setattr(jit, "_linked", once)
+    program = compiled(scale())
+    assert program.origin == "compiled"
+    check_scale(program)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -775,4 +821,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled(scale(3))
     assert len(jit._memory) == 2
     check_scale(first, 1)
-    assert compiled(scale(1)).origin == "disk"
+    assert compiled(scale(1)).origin == "disk"  # and 2 goes
+    assert compiled(scale(3)).origin == "memory"
+    assert compiled(scale(2)).origin == "disk"  # and 1 goes, for 3 was used since
+    assert compiled(scale(3)).origin == "memory"

@@ -1,36 +1,241 @@
-"""Which backend a training run takes: NumPy at once, or compiled code where that pays."""
+"""Which backend a training run takes: NumPy at once, or compiled code where that pays.
+
+    time with NumPy     steps · the time of a step, measured on a copy of the model
+    time compiled       making the program + steps · (what a step costs there, from its arithmetic)
+
+What is clear from the count of operations alone is not measured.
+"""
 
 from __future__ import annotations
 
-from pellucid import jit
+import hashlib
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
 from pellucid.batches import Batch
-from pellucid.compiled import Machine, unit
+from pellucid.dims import Dim
 from pellucid.errors import ArgumentError
 from pellucid.fit import Stepper
+from pellucid.graph import Array, Node, order
 from pellucid.history import NUMPY, Backend
-from pellucid.show.lower import NotLoops
+from pellucid.run import Runner
+from pellucid.train import Blueprint
+
+# Rough figures of one core of a laptop; where they decide, both backends take about as long.
+CALL = 1.2e-6  # seconds of a NumPy call on a small array
+LOAD = 0.05  # to print a program and load its machine code from disk
+IMPORT, BASE, LINE = (
+    0.5,
+    0.5,
+    0.012,
+)  # to import Numba; to compile a program, and each of its values
+FLOPS = 4e10  # arithmetic of matrix products in a second
+BYTES = 1e10  # memory that goes by in a second
+LARGEST = 1500  # values that a program may compute: compiling more of them takes minutes
 
 
 def chosen(
     backend: str, stepper: Stepper, data: Batch, size: int, epochs: int, held: Batch | None
-) -> tuple[Backend, Machine | None]:
+) -> tuple[Backend, Any]:
     """Return the backend with the reason, and the compiled run if it is that."""
     if backend == "numpy":
         return NUMPY, None
     if backend == "numba":
         return Backend("numba", "it was asked for"), machine(stepper, data, held)
-    return Backend("numpy", "auto is not there yet"), None
+    work = _Work(stepper, data, size, epochs, held)
+    why = work.numpy_because()
+    if why:
+        return Backend("numpy", why), None
+    try:
+        return Backend("numba", work.numba_because()), machine(stepper, data, held)
+    except ArgumentError as error:
+        return Backend("numpy", error.what), None
 
 
-def machine(stepper: Stepper, data: Batch, held: Batch | None) -> Machine:
+def machine(stepper: Stepper, data: Batch, held: Batch | None) -> Any:
     """Return the run compiled, once for a model."""
+    from pellucid import jit
+    from pellucid.compiled import Machine, unit
+    from pellucid.show.lower import NotLoops
+
     kind = (data.weights is not None, held is not None)
     if kind not in stepper.machines:
         if reason := jit.available():
-            raise ArgumentError(f'backend="numba" is not to be had here: {reason}')
+            raise ArgumentError(f"compiled code is not to be had here: {reason}")
         try:
             run = stepper.run(*kind)
         except NotLoops as error:
-            raise ArgumentError(f'backend="numba": {error.what}', error.hint) from None
+            raise ArgumentError(error.what, error.hint) from None
         stepper.machines[kind] = Machine(run, jit.compiled(unit(run)))
+        _remember(stepper, kind)
     return stepper.machines[kind]
+
+
+class Reading:
+    """Predictions of one model: with NumPy, until that has taken as long as compiling would.
+
+    Where training was compiled (`trained`), the forward pass is so at once.
+    """
+
+    def __init__(self, plan: Blueprint, raw: bool, trained: bool) -> None:
+        self.plan, self.raw, self.trained = plan, raw, trained
+        self.program = plan.predict(raw)
+        self.runner, self.lock = Runner(self.program), threading.Lock()
+        self.compiled: Any = None
+        self.spent = 0.0  # seconds so far, and when to think of compiling
+        self.price = 0.0 if trained else LOAD
+
+    def __call__(self, params: Array, X: Array) -> Array:
+        """Return the prediction for every row, as an array of the caller's own."""
+        if self.compiled is not None:
+            return self.compiled(X)  # type: ignore[no-any-return]
+        start = time.perf_counter()
+        with self.lock:
+            found: Array = self.runner(X, params, n=len(X)).copy()
+        self.spent += time.perf_counter() - start
+        if self.spent > self.price:
+            self.price = self._compile(params)
+        return found
+
+    def _compile(self, params: Array) -> float:
+        """Go over to compiled code if it pays by now; return when to ask again."""
+        from pellucid import jit
+        from pellucid.compiled import Forward, Machine, unit
+        from pellucid.runs import predicting
+        from pellucid.show.lower import NotLoops
+
+        never = float("inf")
+        try:
+            program = unit(run := predicting(self.plan, self.raw))
+        except NotLoops:
+            return never
+        if jit.available():
+            return never
+        price = LOAD if jit.cached(program) else _making(len(order(self.program.outputs)))
+        if self.spent < price and not self.trained:
+            return price
+        self.compiled = Forward(Machine(run, jit.compiled(program)), self.plan.net, params)
+        return never
+
+
+class _Work:
+    """The work ahead of a training run, in seconds on either backend."""
+
+    def __init__(
+        self, stepper: Stepper, data: Batch, size: int, epochs: int, held: Batch | None
+    ) -> None:
+        self.stepper, self.data, self.size, self.held = stepper, data, size, held
+        self.kind = (data.weights is not None, held is not None)
+        self.steps = epochs * -(-len(data) // size)
+        self.share = len(held) / len(data) / 3 if held else 0.0  # what evaluating adds
+        graph = stepper.program(self.kind[0])[0].graph
+        self.nodes = order(graph.outputs.values()) if graph else []
+        self.numpy = self.made = self.numba = 0.0
+
+    def numpy_because(self) -> str:
+        """Return why NumPy is the better choice; "" where compiled code is."""
+        self.numpy = self.steps * self._guess()
+        if self.numpy < LOAD / 2:
+            return f"the work ahead is small: about {_spoken(self.numpy)}"
+        if len(self.nodes) > LARGEST:
+            return f"the program is too long to compile: {len(self.nodes)} values"
+        from pellucid import jit
+
+        if reason := jit.available():
+            return f"compiled code is not to be had here: {reason}"
+        self.numpy = self.steps * self._measured() * (1 + self.share)
+        self.made = 0.0 if self.kind in self.stepper.machines else self._making()
+        self.numba = self.steps * self._compiled() * (1 + self.share)
+        return f"{self._compared()}" if self.numpy <= self.made + self.numba else ""
+
+    def numba_because(self) -> str:
+        return self._compared()
+
+    def _compared(self) -> str:
+        return (
+            f"{self.steps:,} steps take about {_spoken(self.numpy)} with NumPy; compiled, about "
+            f"{_spoken(self.numba)} and {_spoken(self.made)} to make the program"
+        )
+
+    def _guess(self) -> float:
+        """Return roughly the seconds of a NumPy step, from the count of its operations."""
+        return len(self.nodes) * CALL + self._flops() / FLOPS
+
+    def _compiled(self) -> float:
+        """Return roughly the seconds of a compiled step."""
+        net, state = self.stepper.plan.net, self.stepper.numbers.state
+        traffic = net.size * self.stepper.plan.dtype.itemsize * (3 + 2 * len(state))
+        traffic += sum(self._elements(x) for x in self.nodes if x.ndim > 1) * 4
+        return min(0.9 * self.numpy / self.steps, self._flops() / FLOPS + traffic / BYTES + 1e-7)
+
+    def _flops(self) -> float:
+        products = (x for x in self.nodes if x.op is not None and x.op.kind == "contract")
+        return sum(2.0 * self._elements(x) * self._count(x.args[0].shape[-1:]) for x in products)
+
+    def _elements(self, node: Node) -> float:
+        return self._count(node.shape)
+
+    def _count(self, shape: Any) -> float:
+        total = 1.0
+        for s in shape:
+            total *= s.at({"n": self.size}) if isinstance(s, Dim) else s
+        return total
+
+    def _measured(self) -> float:
+        """Return the seconds of a NumPy step, taken on a copy of the numbers."""
+        trial = Stepper(self.stepper.plan, self.stepper.numbers.copy(), self.stepper.seed)
+        trial.programs = self.stepper.programs
+        batch = self.data.rows(slice(0, self.size))
+        best, spent = float("inf"), 0.0
+        for _ in range(4):
+            start = time.perf_counter()
+            trial.take(batch, 0.0)
+            took = time.perf_counter() - start
+            best, spent = min(best, took), spent + took
+            if spent > 0.005:
+                break
+        return best
+
+    def _making(self) -> float:
+        """Return roughly the seconds until the compiled program is there."""
+        if _seen(self.stepper, self.kind):
+            return LOAD
+        return _making(len(self.nodes))
+
+
+def _making(values: int) -> float:
+    """Return roughly the seconds it takes to compile a program of so many values."""
+    imported = 0.0 if "numba" in sys.modules else IMPORT
+    return imported + BASE + LINE * values
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
+
+
+# -- which programs the disk has ------------------------------------------------------------------
+
+
+def _mark(stepper: Stepper, kind: tuple[bool, bool]) -> Path:
+    """Return the file that says that such a model has been compiled here: a hint, no more."""
+    from pellucid.jit import cache_folder
+
+    plan = stepper.plan
+    about = (plan.net.layers, plan.net.input_shape, plan.loss, plan.optimizer, plan.metrics)
+    text = repr((about, plan.dtype, kind))
+    return cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.seen"
+
+
+def _seen(stepper: Stepper, kind: tuple[bool, bool]) -> bool:
+    with suppress(OSError):
+        return _mark(stepper, kind).exists()
+    return False
+
+
+def _remember(stepper: Stepper, kind: tuple[bool, bool]) -> None:
+    with suppress(OSError):
+        _mark(stepper, kind).touch()

@@ -20,7 +20,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.X)
 
-    def rows(self, index: Array) -> Batch:
+    def rows(self, index: Array | slice) -> Batch:
         weights = None if self.weights is None else self.weights[index]
         return Batch(self.X[index], self.Y[index], weights)
 

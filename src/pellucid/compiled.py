@@ -5,9 +5,11 @@ Machine     the run of one model, compiled             Drive    one call of `fit
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +34,7 @@ class Machine:
 def unit(run: Run) -> jit.Unit:
     """Return a printed run as a program to compile."""
     arrays = [jit.Argument(m.name, m.dtype, tuple(m.shape)) for m in run.memory]  # type: ignore[arg-type]
-    return jit.Unit(run.source, "train", (*arrays, *(jit.Argument(c, INT) for c in COUNTS)))
+    return jit.Unit(run.source, run.entry, (*arrays, *(jit.Argument(c, INT) for c in run.counts)))
 
 
 class Drive:
@@ -96,16 +98,52 @@ class Drive:
         return dict(zip(self.names, self.arrays["last"].tolist(), strict=False))
 
 
+CHUNK = 1024  # rows of a prediction that go through the network together
+
+
+class Forward:
+    """A compiled forward pass, and its memory for one row, which is asked for most."""
+
+    def __init__(self, machine: Machine, net: Network, params: Array) -> None:
+        self.machine, self.net, self.params = machine, net, params
+        self.small: tuple[Array, Array, Any] | None = None  # X, prediction, the call
+        self.lock = threading.Lock()
+
+    def __call__(self, X: Array) -> Array:
+        """Return the prediction for every row, as an array of the caller's own."""
+        if len(X) > 1:
+            X = np.ascontiguousarray(X)
+            out, call = self._bound(X)
+            call()
+            return out
+        with self.lock:
+            if self.small is None:
+                row = np.empty_like(X, order="C")
+                self.small = (row, *self._bound(row))
+            row, out, call = self.small
+            row[...] = X
+            call()
+            return out.copy()
+
+    def _bound(self, X: Array) -> tuple[Array, Any]:
+        sizes = {"rows": len(X), "chunk": min(len(X), CHUNK)}
+        given = {"X": X, **_slots(self.net, self.params, "")}
+        arrays = {m.name: _array(m, given, sizes) for m in self.machine.run.memory}
+        return arrays["prediction"], self.machine.code.bind(*arrays.values(), *sizes.values())
+
+
+def _slots(net: Network, flat: Array, before: str) -> dict[str, Array]:
+    """Return every parameter's part of a flat array, by name."""
+    return {f"{before}{s.name}": flat[s.start : s.stop].reshape(s.shape) for s in net.slots}
+
+
 def _given(
     net: Network, numbers: Numbers, data: Batch, batch_size: int, held: Batch | None
 ) -> dict[str, Array]:
     """Return the arrays that a run shares with the model: data, parameters, gradients, state."""
     grads = np.zeros_like(numbers.params)
     given = {"params": numbers.params, "grads": grads, **numbers.state}
-    for slot in net.slots:
-        for name, flat in ((slot.name, numbers.params), (f"d_{slot.name}", grads)):
-            given[name] = flat[slot.start : slot.stop].reshape(slot.shape)
-    given |= _feeds(data, "", "")
+    given |= _slots(net, numbers.params, "") | _slots(net, grads, "d_") | _feeds(data, "", "")
     if batch_size >= len(data):  # one batch of all: nothing is copied
         given |= _feeds(data, "", "_batch")
     return given | (_feeds(held, "held_", "") if held else {})

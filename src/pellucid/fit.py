@@ -7,6 +7,7 @@ gives the same numbers, since shuffles and masks depend on seed and step alone.
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,10 @@ import numpy as np
 from pellucid import rng
 from pellucid.batches import Batch, Numbers
 from pellucid.callbacks import Callback
-from pellucid.errors import TrainingWarning
+from pellucid.errors import TrainingWarning, outside
 from pellucid.graph import Array
 from pellucid.history import NUMPY, Backend, History
 from pellucid.run import Runner
-from pellucid.show.training import Run
 from pellucid.train import Blueprint, Step
 
 
@@ -32,7 +32,7 @@ class Stepper:
     def __init__(self, plan: Blueprint, numbers: Numbers, seed: int) -> None:
         self.plan, self.numbers, self.seed = plan, numbers, seed
         self.programs: dict[bool, tuple[Step, Runner]] = {}
-        self.runs: dict[tuple[bool, bool], Run] = {}
+        self.runs: dict[tuple[bool, bool], Any] = {}  # printed as loops
         self.machines: dict[tuple[bool, bool], Any] = {}  # compiled runs
 
     def program(self, weighted: bool) -> tuple[Step, Runner]:
@@ -43,10 +43,12 @@ class Stepper:
             found = self.programs[weighted] = (step, Runner(step.program))
         return found
 
-    def run(self, weighted: bool, held: bool) -> Run:
+    def run(self, weighted: bool, held: bool) -> Any:
         """Return the whole run printed as loops."""
         if (weighted, held) not in self.runs:
-            self.runs[weighted, held] = self.plan.run(weighted, held)
+            from pellucid.runs import training
+
+            self.runs[weighted, held] = training(self.plan, weighted, held)
         return self.runs[weighted, held]
 
     def take(self, batch: Batch, learning_rate: float) -> dict[str, float]:
@@ -134,7 +136,7 @@ class Loop:
             f"the model keeps the parameters of step {step}, the last good one.\n"
             f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
             TrainingWarning,
-            stacklevel=6,
+            stacklevel=_depth(),
         )
 
 
@@ -201,3 +203,11 @@ class Stepwise(Loop):
                 numbers.restore(before)
                 break
         self._warn(history)
+
+
+def _depth() -> int:
+    """Return how far up the caller's own code is, which a warning should point at."""
+    frame, depth = sys._getframe(1), 1
+    while frame is not outside(frame) and frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth

@@ -85,6 +85,8 @@ def available() -> str:
         return "Numba is not installed: pip install numba"
     if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
         return f'Numba {found} is too old: pip install "numba>={".".join(map(str, OLDEST))}"'
+    if ("NUMBA_DISABLE_JIT", "1") in jit_cache.settings():
+        return "Numba is switched off: unset NUMBA_DISABLE_JIT"
     if not openblas("numpy") and not folder("scipy"):
         return "SciPy is not installed, and this NumPy has no OpenBLAS: pip install scipy"
     return ""
@@ -152,7 +154,7 @@ def _object_code(unit: Unit) -> bytes:
         raise
     except Exception as error:  # Numba has many, and its internals may have changed
         raise CompileError(f"{unit.entry} cannot be compiled: {error}", PLAIN) from error
-    del linecache.cache[file]
+    linecache.cache.pop(file, None)
     return code
 
 

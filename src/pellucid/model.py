@@ -21,9 +21,8 @@ from pellucid.errors import (
     PellucidError,
     one_of,
 )
-from pellucid.backends import chosen
+from pellucid.backends import Reading, chosen
 from pellucid.batches import Batch, Numbers
-from pellucid.compiled import Whole
 from pellucid.fit import Loop, Stepper, Stepwise
 from pellucid.graph import Array
 from pellucid.history import History
@@ -79,6 +78,7 @@ class Sequential:
         self._net: Network | None = None
         self._labels: Array | None = None
         self._runners: dict[Any, tuple[Program, Runner]] = {}
+        self._readings: dict[bool, Reading] = {}
         self._reading = threading.Lock()  # results lie in a runner's memory until they are copied
         for layer in as_list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
             self._append(layer)
@@ -137,7 +137,7 @@ class Sequential:
         state = {name: np.zeros_like(flat) for name in self.optimizer.state}
         self._numbers = Numbers(flat, state)
         self._views = views_of(net, flat)
-        self._runners = {}
+        self._runners, self._readings = {}, {}
         self._stepper: Stepper | None = None
 
     @property
@@ -164,7 +164,7 @@ class Sequential:
             self._numbers.state = {
                 n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state
             }
-            self._stepper, self._runners = None, {}
+            self._stepper, self._runners, self._readings = None, {}, {}
 
     @contextmanager
     def _unless_refused(self) -> Iterator[None]:
@@ -231,7 +231,7 @@ class Sequential:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: not the loaded programs, which are traced again."""
         kept = {k: v for k, v in vars(self).items() if k not in ("_reading", "_views", "_stepper")}
-        return kept | {"_runners": {}}
+        return kept | {"_runners": {}, "_readings": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _reading=threading.Lock(), _stepper=None)
@@ -313,6 +313,8 @@ class Sequential:
             print(f"backend {how}: {how.why}")
         common = (self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
         if machine:
+            from pellucid.compiled import Whole
+
             loop: Loop = Whole(*common, held=checked, backend=how, machine=machine)
         else:
             validate = (lambda: self._validated(checked)) if checked else None
@@ -400,7 +402,11 @@ class Sequential:
         """
         with self._unless_refused():
             array = self._features(X)
-            return self._run("predict", Batch(array, array), raw)["prediction"]
+            reading = self._readings.get(raw)
+            if reading is None:
+                trained = self._stepper is not None and bool(self._stepper.machines)
+                reading = self._readings[raw] = Reading(self._blueprint(), raw, trained)
+            return reading(self._numbers.params, array)
 
     def predict_classes(self, X: Any) -> Array:
         """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""

@@ -11,6 +11,9 @@ small matrices runs at half the speed of A B. Loops gain from numbers: write k a
 The program says what `gemm` is, `sgemm` or `dgemm`; the compiler knows `address` and `part`.
 """
 
+# mypy: allow-untyped-defs, allow-untyped-calls
+# (a program takes no annotations in: they would have to mean something there)
+
 from typing import Any
 
 gemm: Any = None
@@ -86,7 +89,7 @@ def product_at(C, A, B, m, k, n):
 @loops(forceinline=True)
 def product_at_small(m, k, n):
     """Tell whether loops are faster: they go through all of C for each of the m rows."""
-    return m <= 4 and m * n <= 100 or k == 0 or n == 0
+    return (m <= 4 and m * n <= 100) or k == 0 or n == 0
 
 
 @loops(noalias=True, forceinline=True)
@@ -132,7 +135,7 @@ def product_bt(C, A, B, m, k, n, work):
 @loops(forceinline=True)
 def product_bt_way(m, k, n):
     """Choose loops (0) for very few rows, a transposed copy (1) if it pays, or BLAS alone (2)."""
-    if m <= 2 and m * n <= 64 or k == 0 or n == 0:
+    if (m <= 2 and m * n <= 64) or k == 0 or n == 0:
         return 0
     return 1 if n <= 16 or (m >= 48 and m * k * n < 1_000_000) else 2
 

@@ -19,14 +19,13 @@ from pellucid.errors import ArgumentError
 from pellucid.graph import Node, order, symbolic
 from pellucid.losses import Loss
 from pellucid.metrics import metric
+from pellucid.nn.layer import Draw
 from pellucid.nn.network import BATCH, Network, forward, parameters, penalty
 from pellucid.op import HELPERS
 from pellucid.optim import Optimizer
 from pellucid.passes import Graph, differentiated, fused, simplified, unlabeled
 from pellucid.rules import shares
-from pellucid.show.loops import Looped, looped
 from pellucid.show.python import Program, Section
-from pellucid.show.training import Parts, Run, run
 
 Function = Callable[..., Any]
 # what every printed step calls its own values
@@ -84,16 +83,10 @@ class Blueprint:
     def step(self, weighted: bool = False) -> Step:
         """Trace one training step."""
         masks: list[Mask] = []
-
-        def draw(shape: Shape, keep: float) -> Node:
-            leaf = symbolic(f"mask{len(masks) + 1}", shape, self.dtype)
-            masks.append(Mask(leaf, keep))
-            return leaf
-
-        traced = self._traced(draw, weighted)
-        graph = self._with_gradients(traced)
+        traced = self.traced(self.drawing(masks), weighted)
+        graph = self.with_gradients(traced)
         grads = _joined([graph.outputs[f"d_{s.name}"] for s in self.net.slots])
-        t, rate = _number("t"), _number("learning_rate")
+        t, rate = number_leaf("t"), number_leaf("learning_rate")
         new, state = self.optimizer.update(self.flat, grads, self.state, t, rate)
         stores = {**state, "params": new}
         whole = unlabeled(
@@ -107,66 +100,22 @@ class Blueprint:
         program = self._printed_step(done, [x for x in inputs if x in used], list(stores))
         return Step(program, masks, done)
 
-    def run(self, weighted: bool = False, held: bool = False) -> Run:
-        """Trace a whole training run, printed as loops; `held`: with held-out samples."""
-        masks: list[Mask] = []
-        slopes = self._slopes(masks, weighted)
-        evaluate = self._measuring() if held else None
-        drawn = [(m.leaf.name, m.leaf.shape, m.keep) for m in masks]
-        title = f"Train with {type(self.optimizer).__name__} on {self.loss.name}, compiled."
-        parts = Parts(slopes, self._update(), evaluate, drawn, self.net.size, self.dtype, title)
-        return run(parts)
-
-    def _views(self, graph: Graph) -> dict[Node, str]:
-        return {graph.outputs[s.name]: s.name for s in self.net.slots}
-
-    def _slopes(self, masks: list[Mask], weighted: bool) -> Looped:
-        """Forward and backward, with the gradients written where the optimizer reads them."""
+    def drawing(self, masks: list[Mask]) -> Draw:
+        """Return what makes dropout masks: each is an input, which is noted in `masks`."""
 
         def draw(shape: Shape, keep: float) -> Node:
             leaf = symbolic(f"mask{len(masks) + 1}", shape, self.dtype)
             masks.append(Mask(leaf, keep))
             return leaf
 
-        graph = simplified(self._with_gradients(self._traced(draw, weighted)))
-        out, views = graph.outputs, self._views(graph)
-        weights = [self.weights] if weighted else []
-        inputs = [self.X, self.Y, *weights, *(m.leaf for m in masks), *views]
-        returns = ["loss", *(k for k in ("data_loss",) if k in out), *self._measured(out)]
-        results = {f"d_{s.name}": out[f"d_{s.name}"] for s in self._backwards()}
-        doc = "Return loss and metrics of a batch; write the gradient of every parameter."
-        return looped("gradients", inputs, {k: out[k] for k in returns}, results,
-                      names={**views, **graph.names}, doc=doc)  # fmt: skip
-
-    def _update(self) -> Looped:
-        """The optimizer's formula; `check` is 0, and NaN where anything is not finite."""
-        grads = symbolic("grads", (self.net.size,), self.dtype)
-        t, rate = _number("t"), _number("learning_rate")
-        new, state = self.optimizer.update(self.flat, grads, self.state, t, rate)
-        check = ops.sum(grads * 0.0 + new * 0.0)
-        stores = {**state, "params": new}
-        graph = simplified(
-            unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}})
-        )
-        inputs = [self.flat, grads, *self.state.values(), t, rate]
-        changed = {k: graph.outputs[f"new_{k}"] for k in stores}
-        return looped("update", inputs, {"check": graph.outputs["check"]}, stores=changed,
-                      names=graph.names, doc=f"Take one step of {type(self.optimizer).__name__}.")  # fmt: skip
-
-    def _measuring(self) -> Looped:
-        """Loss and metrics as they are for prediction."""
-        graph = simplified(self._traced(None, False))
-        out, views = graph.outputs, self._views(graph)
-        names = ["loss", *(k for k in ("data_loss",) if k in out), *self._measured(out)]
-        return looped("evaluate", [self.X, self.Y, *views], {k: out[k] for k in names},
-                      names={**views, **graph.names}, doc="Return loss and metrics.")  # fmt: skip
+        return draw
 
     def _printed_step(self, graph: Graph, inputs: Sequence[Node], stores: Sequence[str]) -> Program:
         out = graph.outputs
         views = {s.name: out[s.name] for s in self.net.slots}
-        slopes = {f"d_{s.name}": out[f"d_{s.name}"] for s in self._backwards()}
-        returns = ["loss", *(k for k in ("data_loss",) if k in out), *self._measured(out)]
-        told = [k for k in ("data_loss", "loss") if k in out] + self._measured(out)
+        slopes = {f"d_{s.name}": out[f"d_{s.name}"] for s in self.backwards()}
+        returns = ["loss", *(k for k in ("data_loss",) if k in out), *self.measured(out)]
+        told = [k for k in ("data_loss", "loss") if k in out] + self.measured(out)
         update = Section("update", {}, {name: out[f"new_{name}"] for name in stores})
         sections = [
             Section("the parameters are views of one flat array", views),
@@ -178,11 +127,11 @@ class Blueprint:
         doc = f"Train on one batch: {how}. Return the loss."
         return Program("step", inputs, sections, returns, graph.names, doc)
 
-    def _backwards(self) -> list[Any]:
+    def backwards(self) -> list[Any]:
         """Return the slots from the last layer to the first, W before b."""
         return sorted(self.net.slots, key=lambda s: (-s.layer, s.start))
 
-    def _measured(self, outputs: dict[str, Node]) -> list[str]:
+    def measured(self, outputs: dict[str, Node]) -> list[str]:
         return [name for name, _ in self._metrics if name in outputs]
 
     @cached_property
@@ -196,7 +145,7 @@ class Blueprint:
         names = {*STEP_NAMES, *HELPERS, *others, *(s.name for s in self.net.slots)}
         return lambda name: name in names or name.startswith(("d_", "new_", "mask", "_"))
 
-    def _traced(self, draw: Any, weighted: bool) -> Graph:
+    def traced(self, draw: Any, weighted: bool) -> Graph:
         """Trace forward pass, loss and metrics."""
         p = parameters(self.net, self.flat)
         values = forward(self.net, self.X, p, draw)
@@ -221,7 +170,7 @@ class Blueprint:
         each = ops.mean(each, tuple(range(1, each.ndim))) if each.ndim > 1 else each
         return ops.mean(self.weights * each)  # type: ignore[no-any-return]
 
-    def _with_gradients(self, graph: Graph) -> Graph:
+    def with_gradients(self, graph: Graph) -> Graph:
         """Add d_W1, …; say so where a parameter does not reach the loss."""
         if not self.net.slots:
             hint = "add a layer that has some: pc.Dense(1)"
@@ -241,7 +190,7 @@ class Blueprint:
 
     def predict(self, raw: bool = False) -> Program:
         """The output for X: probabilities or values; the scores, if raw."""
-        graph = simplified(self._traced(None, False))
+        graph = simplified(self.traced(None, False))
         return self._plain(
             "predict",
             graph,
@@ -251,18 +200,18 @@ class Blueprint:
 
     def evaluate(self, weighted: bool = False) -> Program:
         """Loss and metrics for X and Y, as they are for prediction: without dropout."""
-        graph = simplified(self._traced(None, weighted))
+        graph = simplified(self.traced(None, weighted))
         names = [
             "loss",
             *(k for k in ("data_loss",) if k in graph.outputs),
-            *self._measured(graph.outputs),
+            *self.measured(graph.outputs),
         ]
         inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
         return self._plain("evaluate", graph, {k: graph.outputs[k] for k in names}, inputs)
 
     def gradients(self, weighted: bool = False) -> Program:
         """The loss and the gradient of every parameter, without dropout."""
-        graph = simplified(self._with_gradients(self._traced(None, weighted)))
+        graph = simplified(self.with_gradients(self.traced(None, weighted)))
         wanted = {f"d_{s.name}": graph.outputs[f"d_{s.name}"] for s in self.net.slots}
         inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
         return self._plain("gradients", graph, wanted, inputs)
@@ -297,7 +246,7 @@ def _joined(parts: Sequence[Node]) -> Node:
     return flat[0] if len(flat) == 1 else ops.concatenate(flat)  # type: ignore[no-any-return]
 
 
-def _number(name: str) -> Node:
+def number_leaf(name: str) -> Node:
     """Return a leaf for a Python number that is given at every step."""
     return Node(None, (), (), shape=(), dtype=np.dtype(float), weak=True, symbolic=True, name=name)
 

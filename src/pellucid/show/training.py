@@ -28,9 +28,11 @@ COUNTS = ("rows", "batch", "held", "since", "shuffled", "logged")
 class Run:
     """A printed run: its text, and the arrays and numbers that it is called with, in order."""
 
+    entry: str
     source: str
     memory: tuple[Memory, ...]
     logs: tuple[str, ...]  # what each column of `logs` is
+    counts: tuple[str, ...]  # the numbers that come after the arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,6 @@ class Parts:
     update: Looped
     evaluate: Looped | None
     masks: Sequence[tuple[str, Shape, float]]  # name, shape, share kept
-    sizes: int  # of all parameters
     dtype: np.dtype[Any]
     title: str
 
@@ -57,19 +58,52 @@ def run(parts: Parts) -> Run:
     """Print a whole run."""
     memory = tuple(_memory(parts))
     names = [*(m.name for m in memory), *COUNTS]
-    body = [f"    {line}" if line else "" for line in _train(parts)]
-    head = _wrapped("def train(", names)
+    main = [*_wrapped("def train(", names), *(f"    {line}" for line in _train(parts))]
     functions = [f for f in (parts.gradients, parts.update, parts.evaluate) if f]
-    own = ["@loops(noalias=True)\n" + "\n".join(f.lines) for f in functions]
-    main = "\n".join(["@exact", *head, *body])
-    used = [name for f in functions for name in f.uses]
-    used += ["finite", "shuffle", "absorb", *(["word", "unit"] if parts.masks else [])]
+    used = ["finite", "shuffle", "absorb", *(["word", "unit"] if parts.masks else [])]
+    source = _module(parts.title, functions, main, used, parts.dtype)
+    return Run("train", source, memory, tuple(_logged(parts)), COUNTS)
+
+
+def _module(
+    title: str, functions: Sequence[Looped], main: Sequence[str], used: list[str], dtype: Any
+) -> str:
+    """Return the whole text: the library's functions, then what was printed."""
+    used = [name for f in functions for name in f.uses] + used
     helpers = [library.functions()[name] for name in library.needed(used)]
-    gemm = "sgemm" if parts.dtype.itemsize == 4 else "dgemm"
-    top = [f'"""{parts.title}"""', "", "import numpy as np", "", "f32 = np.float32",
+    own = ["@loops(noalias=True)\n" + "\n".join(f.lines) for f in functions]
+    gemm = "sgemm" if dtype.itemsize == 4 else "dgemm"
+    top = [f'"""{title}"""', "", "import numpy as np", "", "f32 = np.float32",
            "f64 = np.float64", *([f"gemm = {gemm}"] if _multiplies(used) else [])]  # fmt: skip
-    source = "\n\n\n".join(["\n".join(top), *helpers, *own, main]) + "\n"
-    return Run(source, memory, tuple(_logged(parts)))
+    parts = ["\n".join(top), *helpers, *own, "\n".join(["@exact", *main])]
+    return "\n\n\n".join(parts) + "\n"
+
+
+def prediction(forward: Looped, dtype: np.dtype[Any]) -> Run:
+    """Print a forward pass over all rows, some at a time so that they stay in the cache."""
+    memory = [Memory(k, _sized(v.shape, "rows"), v.dtype) for k, v in forward.inputs.items()]
+    for m in forward.arrays:
+        whole = "rows" if m.name == "prediction" else "chunk"
+        memory.append(Memory(m.name, _sized(m.shape, whole), m.dtype, m.data))
+    cut = {"X": forward.inputs["X"].shape, "prediction": forward.arrays[0].shape}
+    own = {name: _part(name, shape) for name, shape in cut.items()}
+    args = [own.get(p, p) for p in forward.parameters]
+    counts = ("rows", "chunk")
+    main = [
+        *_wrapped("def run(", [*(m.name for m in memory), *counts]),
+        "    for start in range(0, rows, chunk):",
+        "        n = min(chunk, rows - start)",
+        f"        predict({', '.join(args)})",
+    ]
+    source = _module("The forward pass, compiled.", [forward], main, [], dtype)
+    return Run("run", source, tuple(memory), (), counts)
+
+
+def _part(name: str, shape: Shape) -> str:
+    """Return some rows of an array: n of them, from `start` on."""
+    rest = shape[1:]
+    sizes = ", ".join(map(str, ("n", *rest)))
+    return f"part({name}, start * {dims.product(rest)}, ({sizes}{',' if not rest else ''}))"
 
 
 def _multiplies(used: Sequence[str]) -> bool:

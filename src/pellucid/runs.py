@@ -1,0 +1,79 @@
+"""From a blueprint to programs printed as loops: a whole training run, and a prediction."""
+
+from __future__ import annotations
+
+from pellucid import ops
+from pellucid.graph import Node, symbolic
+from pellucid.passes import Graph, simplified, unlabeled
+from pellucid.show.loops import Looped, looped
+from pellucid.show.training import Parts, Run, prediction, run
+from pellucid.train import Blueprint, Mask, number_leaf
+
+
+def training(plan: Blueprint, weighted: bool = False, held: bool = False) -> Run:
+    """Print a whole training run; `held`: with held-out samples evaluated at each epoch's end."""
+    masks: list[Mask] = []
+    gradients = _gradients(plan, masks, weighted)
+    evaluate = _evaluate(plan) if held else None
+    drawn = [(m.leaf.name, m.leaf.shape, m.keep) for m in masks]
+    title = f"Train with {type(plan.optimizer).__name__} on {plan.loss.name}, compiled."
+    return run(Parts(gradients, _update(plan), evaluate, drawn, plan.dtype, title))
+
+
+def predicting(plan: Blueprint, raw: bool = False) -> Run:
+    """Print the forward pass."""
+    graph = simplified(plan.traced(None, False))
+    views = _views(plan, graph)
+    results = {"prediction": graph.outputs["scores" if raw else "prediction"]}
+    forward = looped("predict", [plan.X, *views], {}, results, names={**views, **graph.names},
+                     doc="Write the prediction for every row.")  # fmt: skip
+    return prediction(forward, plan.dtype)
+
+
+def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool) -> Looped:
+    """Forward and backward, with the gradients written where the optimizer reads them."""
+    traced = plan.traced(plan.drawing(masks), weighted)
+    graph = simplified(plan.with_gradients(traced))
+    out, views = graph.outputs, _views(plan, graph)
+    weights = [plan.weights] if weighted else []
+    inputs = [plan.X, plan.Y, *weights, *(m.leaf for m in masks), *views]
+    results = {f"d_{s.name}": out[f"d_{s.name}"] for s in plan.backwards()}
+    doc = "Return loss and metrics of a batch; write the gradient of every parameter."
+    names = {**views, **graph.names}
+    return looped("gradients", inputs, _numbers(plan, graph), results, names=names, doc=doc)
+
+
+def _update(plan: Blueprint) -> Looped:
+    """The optimizer's formula; `check` is 0, and NaN where anything is not finite."""
+    grads = symbolic("grads", (plan.net.size,), plan.dtype)
+    t, rate = number_leaf("t"), number_leaf("learning_rate")
+    new, state = plan.optimizer.update(plan.flat, grads, plan.state, t, rate)
+    stores = {**state, "params": new}
+    check = ops.sum(grads * 0.0 + new * 0.0)
+    graph = simplified(unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}}))
+    inputs = [plan.flat, grads, *plan.state.values(), t, rate]
+    changed = {k: graph.outputs[f"new_{k}"] for k in stores}
+    doc = f"Take one step of {type(plan.optimizer).__name__}; return 0, or NaN after a failure."
+    returns = {"check": graph.outputs["check"]}
+    return looped("update", inputs, returns, stores=changed, names=graph.names, doc=doc)
+
+
+def _evaluate(plan: Blueprint) -> Looped:
+    """Loss and metrics as they are for prediction."""
+    graph = simplified(plan.traced(None, False))
+    views = _views(plan, graph)
+    names = {**views, **graph.names}
+    inputs = [plan.X, plan.Y, *views]
+    doc = "Return loss and metrics."
+    return looped("evaluate", inputs, _numbers(plan, graph), names=names, doc=doc)
+
+
+def _numbers(plan: Blueprint, graph: Graph) -> dict[str, Node]:
+    """Return the loss and the metrics by name."""
+    out = graph.outputs
+    names = ["loss", *(k for k in ("data_loss",) if k in out), *plan.measured(out)]
+    return {k: out[k] for k in names}
+
+
+def _views(plan: Blueprint, graph: Graph) -> dict[Node, str]:
+    return {graph.outputs[s.name]: s.name for s in plan.net.slots}
