@@ -969,7 +969,7 @@ def test_divergence_keeps_the_last_good_step(diverging: Any, dtype: str, size: i
     model, twin = diverging(dtype=dtype), diverging(dtype=dtype)
     x = X.astype(dtype)
     with pytest.warns(pc.TrainingWarning, match="NaN or Inf at step") as caught:
-        history = model.fit(x, Y, epochs=500, batch_size=size, verbose=0)
+        history = model.fit(x, Y, epochs=500, batch_size=size, verbose=0, backend="numpy")
     assert caught[0].filename == __file__
     assert "NaN or Inf" in history.stopped and history.epochs < 500
     assert all(np.isfinite(p).all() for p in model.params.values())
@@ -1060,7 +1060,7 @@ def test_ctrl_c_between_an_epochs_end_and_its_log(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(pc.History, "append", interrupted)
     model = binary()
-    history = model.fit(X, Y, epochs=9, verbose=0)
+    history = model.fit(X, Y, epochs=9, verbose=0, backend="numpy")
     assert history.epochs == model._numbers.epochs == 3
 
 
@@ -1071,11 +1071,13 @@ SCRIPT = """
     def make():
         return pc.Sequential([pc.Dense(16, "relu"), pc.Dense(1, "sigmoid")], loss="bce", seed=1)
     model = make()
-    threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-    history = model.fit(X, y, epochs=10**7, batch_size=16, verbose=0)
+    timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
+    begin = pc.LambdaCallback(on_train_begin=lambda logs: timer.start())
+    settings = {"batch_size": 16, "verbose": 0, "backend": BACKEND}
+    history = model.fit(X, y, epochs=10**7, callbacks=[begin], **settings)
     assert 0 < history.epochs < 10**7 and "interrupted" in history.stopped, history.stopped
     twin = make()
-    again = twin.fit(X, y, epochs=history.epochs, batch_size=16, verbose=0)
+    again = twin.fit(X, y, epochs=history.epochs, **settings)
     assert dict(again) == dict(history)
     assert all(np.array_equal(model.params[k], twin.params[k]) for k in twin.params)
     print("kept", history.epochs)
@@ -1083,10 +1085,13 @@ SCRIPT = """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent with kill")
-def test_ctrl_c_by_signal() -> None:
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_ctrl_c_by_signal(backend: str) -> None:
+    if backend == "numba":
+        pytest.importorskip("numba", reason="nothing is compiled without Numba")
     assert signal.SIGINT
     run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT)],
+        [sys.executable, "-c", textwrap.dedent(SCRIPT).replace("BACKEND", repr(backend))],
         capture_output=True,
         text=True,
         timeout=60,

@@ -24,13 +24,15 @@ FLOORS = [
     "backward protocol ops ops.*",
     "derivatives rewrite",
     "rules passes",
-    "show show.* run jit jit_numba kernels products selects",
+    "jit_cache jit_blas kernels products selects",
+    "show show.* run jit jit_numba",
     "nn nn.* losses optim metrics data data.*",
     "outputs intake history callbacks batches train fit gate summary settings safetensors",
-    "compiled",
+    "runs compiled",
     "backends",
     "checkpoint parameters",
     "model",
+    "swept trainings sweeps",
     "face",
     "",  # the package itself: the list of public names
     "demo",
@@ -129,9 +131,14 @@ def test_importing_it_imports_nothing_but_numpy() -> None:
     assert out.stdout.strip() == "['pellucid']"
 
 
+# What may be missing is imported in one place each.
+OPTIONAL = {"jit_numba": {"numba", "llvmlite"}, "jit": {"llvmlite"}, "jit_blas": {"scipy"}}
+
+
 def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
-    allowed = {*sys.stdlib_module_names, "numpy", "pellucid", "__future__"}
+    usual = {*sys.stdlib_module_names, "numpy", "pellucid", "__future__"}
     for path, tree in TREES.items():
+        allowed = usual | OPTIONAL.get(module(path), set())
         for node in ast.walk(tree):
             names = (
                 [a.name for a in node.names]
@@ -148,8 +155,8 @@ MODELS = """
     Activation Adam ArgumentError Callback Constant DataError Dense Dropout DtypeError Flatten
     Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NotBuiltError Optimizer
     Orthogonal Parameter PellucidError PellucidWarning Progress SGD Sequential ShapeError Shared
-    TraceError TrainingWarning Xavier custom_gradient data grad hessian jacobian jvp load value
-    value_and_grad vjp
+    TraceError TrainingWarning Xavier custom_gradient data grad hessian jacobian jvp load
+    sweep value value_and_grad vjp
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 
@@ -186,7 +193,7 @@ def test_every_module_has_a_sentence() -> None:
         assert ast.get_docstring(TREES[path]), path
         assert (
             importlib.import_module(f"pellucid.{module(path)}".rstrip("."))
-            if path.stem != "__main__"
+            if path.stem not in ("__main__", "jit_numba")
             else 1
         )
 
@@ -262,9 +269,13 @@ def test_nothing_is_decided_by_the_environment_or_by_hasattr_chains() -> None:
     for path, tree in TREES.items():
         text = ast.unparse(tree)
         for word in ("os.environ", "os.getenv", "__metaclass__", "metaclass=", "super()"):
-            assert word not in text or module(path) in ("cli", "demo", "errors"), (
-                f"{module(path)}: {word}"
-            )
+            assert word not in text or module(path) in (
+                "cli",
+                "demo",
+                "errors",
+                "jit",
+                "jit_cache",
+            ), f"{module(path)}: {word}"
 
 
 def test_inheritance_is_one_level_deep() -> None:

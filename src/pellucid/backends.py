@@ -12,10 +12,11 @@ import hashlib
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from pellucid import jit_cache
 from pellucid.batches import Batch
 from pellucid.dims import Dim
 from pellucid.errors import ArgumentError
@@ -60,66 +61,68 @@ def machine(stepper: Stepper, data: Batch, held: Batch | None) -> Any:
     """Return the run compiled, once for a model."""
     from pellucid import jit
     from pellucid.compiled import Machine, unit
-    from pellucid.show.lower import NotLoops
 
     kind = (data.weights is not None, held is not None)
     if kind not in stepper.machines:
-        if reason := jit.available():
-            raise ArgumentError(f"compiled code is not to be had here: {reason}")
-        try:
-            run = stepper.run(*kind)
-        except NotLoops as error:
-            raise ArgumentError(error.what, error.hint) from None
+        run = _printed(lambda: stepper.run(*kind))
         stepper.machines[kind] = Machine(run, jit.compiled(unit(run)))
-        _remember(stepper, kind)
+        jit_cache.remember(_mark(stepper.plan, *kind))
     return stepper.machines[kind]
 
 
-class Reading:
-    """Predictions of one model: with NumPy, until that has taken as long as compiling would.
+def _printed(make: Callable[[], Any]) -> Any:
+    """Return a program printed as loops, or say why there is none."""
+    from pellucid import jit
+    from pellucid.show.lower import NotLoops
 
-    Where training was compiled (`trained`), the forward pass is so at once.
+    if reason := jit.available():
+        raise ArgumentError(f"compiled code is not to be had here: {reason}", 'backend="numpy"')
+    try:
+        return make()
+    except NotLoops as error:
+        raise ArgumentError(error.what, error.hint) from None
+
+
+class Reading:
+    """Predictions of one model: always the same way, so that they are the same to the last bit.
+
+    Compiled where training was so (`trained`), or where the disk has the program; else NumPy.
     """
 
-    def __init__(self, plan: Blueprint, raw: bool, trained: bool) -> None:
-        self.plan, self.raw, self.trained = plan, raw, trained
+    def __init__(self, plan: Blueprint, raw: bool) -> None:
+        self.plan, self.raw = plan, raw
         self.program = plan.predict(raw)
         self.runner, self.lock = Runner(self.program), threading.Lock()
         self.compiled: Any = None
-        self.spent = 0.0  # seconds so far, and when to think of compiling
-        self.price = 0.0 if trained else LOAD
 
-    def __call__(self, params: Array, X: Array) -> Array:
-        """Return the prediction for every row, as an array of the caller's own."""
-        if self.compiled is not None:
-            return self.compiled(X)  # type: ignore[no-any-return]
-        start = time.perf_counter()
-        with self.lock:
-            found: Array = self.runner(X, params, n=len(X)).copy()
-        self.spent += time.perf_counter() - start
-        if self.spent > self.price:
-            self.price = self._compile(params)
-        return found
-
-    def _compile(self, params: Array) -> float:
-        """Go over to compiled code if it pays by now; return when to ask again."""
+    def compile(self, params: Array) -> None:
+        """Make the compiled forward pass. Raises: ArgumentError where that cannot be."""
         from pellucid import jit
         from pellucid.compiled import Forward, Machine, unit
         from pellucid.runs import predicting
-        from pellucid.show.lower import NotLoops
 
-        never = float("inf")
-        try:
-            program = unit(run := predicting(self.plan, self.raw))
-        except NotLoops:
-            return never
-        if jit.available():
-            return never
-        price = LOAD if jit.cached(program) else _making(len(order(self.program.outputs)))
-        if self.spent < price and not self.trained:
-            return price
-        self.compiled = Forward(Machine(run, jit.compiled(program)), self.plan.net, params)
-        return never
+        if self.compiled is None:
+            run = _printed(lambda: predicting(self.plan, self.raw))
+            self.compiled = Forward(Machine(run, jit.compiled(unit(run))), self.plan.net, params)
+            jit_cache.remember(_mark(self.plan, "predict", self.raw))
+
+    def __call__(self, params: Array, X: Array, backend: str) -> Array:
+        """Return the prediction for every row, as an array of the caller's own."""
+        if backend == "numba":
+            self.compile(params)
+        if self.compiled is not None and backend != "numpy":
+            return self.compiled(X)  # type: ignore[no-any-return]
+        with self.lock:
+            return self.runner(X, params, n=len(X)).copy()  # type: ignore[no-any-return]
+
+
+def reading(plan: Blueprint, raw: bool, params: Array, trained: bool) -> Reading:
+    """Return what predicts: compiled at once where that was paid for already."""
+    made = Reading(plan, raw)
+    if trained or jit_cache.remembered(_mark(plan, "predict", raw)):
+        with suppress(ArgumentError):  # no compiled code for this model, or on this machine
+            made.compile(params)
+    return made
 
 
 class _Work:
@@ -131,7 +134,7 @@ class _Work:
         self.stepper, self.data, self.size, self.held = stepper, data, size, held
         self.kind = (data.weights is not None, held is not None)
         self.steps = epochs * -(-len(data) // size)
-        self.share = len(held) / len(data) / 3 if held else 0.0  # what evaluating adds
+        self.share: float = len(held) / len(data) / 3 if held else 0.0  # what evaluating adds
         graph = stepper.program(self.kind[0])[0].graph
         self.nodes = order(graph.outputs.values()) if graph else []
         self.numpy = self.made = self.numba = 0.0
@@ -168,7 +171,7 @@ class _Work:
     def _compiled(self) -> float:
         """Return roughly the seconds of a compiled step."""
         net, state = self.stepper.plan.net, self.stepper.numbers.state
-        traffic = net.size * self.stepper.plan.dtype.itemsize * (3 + 2 * len(state))
+        traffic = 1.0 * net.size * self.stepper.plan.dtype.itemsize * (3 + 2 * len(state))
         traffic += sum(self._elements(x) for x in self.nodes if x.ndim > 1) * 4
         return min(0.9 * self.numpy / self.steps, self._flops() / FLOPS + traffic / BYTES + 1e-7)
 
@@ -202,7 +205,7 @@ class _Work:
 
     def _making(self) -> float:
         """Return roughly the seconds until the compiled program is there."""
-        if _seen(self.stepper, self.kind):
+        if jit_cache.remembered(_mark(self.stepper.plan, *self.kind)):
             return LOAD
         return _making(len(self.nodes))
 
@@ -220,22 +223,8 @@ def _spoken(seconds: float) -> str:
 # -- which programs the disk has ------------------------------------------------------------------
 
 
-def _mark(stepper: Stepper, kind: tuple[bool, bool]) -> Path:
-    """Return the file that says that such a model has been compiled here: a hint, no more."""
-    from pellucid.jit import cache_folder
-
-    plan = stepper.plan
+def _mark(plan: Blueprint, *kind: Any) -> str:
+    """Return a name for such a program: where it has been compiled before, making it is quick."""
     about = (plan.net.layers, plan.net.input_shape, plan.loss, plan.optimizer, plan.metrics)
     text = repr((about, plan.dtype, kind))
-    return cache_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.seen"
-
-
-def _seen(stepper: Stepper, kind: tuple[bool, bool]) -> bool:
-    with suppress(OSError):
-        return _mark(stepper, kind).exists()
-    return False
-
-
-def _remember(stepper: Stepper, kind: tuple[bool, bool]) -> None:
-    with suppress(OSError):
-        _mark(stepper, kind).touch()
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""The command `pellucid`: demo, version.  What a command needs is imported when it runs."""
+"""The command `pellucid`: demo, cache, version.  What a command needs is imported when it runs."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         demo.add_argument(name, type=kind, default=default, metavar=metavar, help=says)
     demo.set_defaults(run=_demo)
 
+    cache = commands.add_parser("cache", help="where compiled programs are kept, and how large")
+    cache.add_argument("--clear", action="store_true", help="remove them all")
+    cache.set_defaults(run=_cache)
+
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser
@@ -59,6 +63,14 @@ def _demo(given: argparse.Namespace) -> None:
     from pellucid.demo import run
 
     run(given.seed, given.epochs, given.save)
+
+
+def _cache(given: argparse.Namespace) -> None:
+    from pellucid import jit
+
+    files, size = jit.clear() if given.clear else jit.stored()
+    verb = "removed" if given.clear else "kept"
+    print(f"{jit.cache_folder()}: {files} compiled programs {verb}, {size / 1e6:.1f} MB")
 
 
 def _version(_: argparse.Namespace) -> None:

@@ -45,5 +45,6 @@ from pellucid.ops import *
 from pellucid.optim import SGD as SGD
 from pellucid.optim import Adam as Adam
 from pellucid.optim import Optimizer as Optimizer
+from pellucid.sweeps import sweep as sweep
 
 NAMES = sorted(name for name in globals() if not name.startswith("_"))

@@ -19,7 +19,7 @@ class Backend(str):
 
     def __new__(cls, name: str, why: str = "") -> Backend:
         """Make the name, and attach the reason."""
-        made = super().__new__(cls, name)
+        made = str.__new__(cls, name)
         made.why = why
         return made
 

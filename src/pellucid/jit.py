@@ -29,7 +29,7 @@ import numpy as np
 from pellucid import jit_cache
 from pellucid.errors import ArgumentError, DtypeError, PellucidError, ShapeError
 from pellucid.jit_blas import blas, blas_threads, folder, openblas
-from pellucid.jit_cache import cache_folder
+from pellucid.jit_cache import cache_folder, stored
 
 __all__ = [
     "Argument",
@@ -42,6 +42,7 @@ __all__ = [
     "cached",
     "clear",
     "compiled",
+    "stored",
 ]
 
 Origin = Literal["memory", "disk", "compiled"]

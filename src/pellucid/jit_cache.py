@@ -102,17 +102,40 @@ def write(key: str, code: bytes) -> None:
 
 def clear() -> tuple[int, int]:
     """Remove all compiled programs from disk; return how many files and bytes went."""
-    removed = [size for path, size, _ in _entries() if _unlink(path)]
+    gone = [(path, size) for path, size, _ in _entries(*SUFFIXES, ".seen") if _unlink(path)]
+    removed = [size for path, size in gone if path.suffix != ".seen"]
     return len(removed), sum(removed)
 
 
-def _entries() -> list[tuple[Path, int, float]]:
+def stored() -> tuple[int, int]:
+    """Return how many compiled programs are on disk, and their bytes."""
+    sizes = [size for _, size, _ in _entries(".object")]
+    return len(sizes), sum(sizes)
+
+
+def remember(name: str) -> None:
+    """Leave a mark of this name beside the programs: an empty file, a hint and no more."""
+    with suppress(OSError, RuntimeError):
+        (cache_folder() / f"{name}.seen").touch(0o600)
+
+
+def remembered(name: str) -> bool:
+    """Tell whether there is a mark of this name."""
+    with suppress(OSError, RuntimeError):
+        return (cache_folder() / f"{name}.seen").exists()
+    return False
+
+
+SUFFIXES = (".object", ".part")
+
+
+def _entries(*suffixes: str) -> list[tuple[Path, int, float]]:
     """Return the files of ours with size and time of last use, the longest unused first."""
     found = []
     with suppress(OSError, RuntimeError), os.scandir(cache_folder()) as entries:
         for entry in entries:
             with suppress(OSError):
-                if entry.name.endswith((".object", ".part")) and entry.is_file():
+                if entry.name.endswith(suffixes or SUFFIXES) and entry.is_file():
                     status = entry.stat(follow_symlinks=False)
                     found.append((Path(entry.path), status.st_size, status.st_mtime))
     return sorted(found, key=lambda item: item[2])

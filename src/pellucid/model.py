@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from pellucid import intake
+from pellucid.backends import Reading, chosen, reading
+from pellucid.batches import Batch, Numbers
 from pellucid.callbacks import Callback, Lines
 from pellucid.checkpoint import restore, save
 from pellucid.data import split
@@ -21,8 +23,6 @@ from pellucid.errors import (
     PellucidError,
     one_of,
 )
-from pellucid.backends import Reading, chosen
-from pellucid.batches import Batch, Numbers
 from pellucid.fit import Loop, Stepper, Stepwise
 from pellucid.graph import Array
 from pellucid.history import History
@@ -293,7 +293,8 @@ class Sequential:
         (shuffled, stratified, seeded); `sample_weight` (n,), scaled to mean 1; `class_weight`, a
         dict or "balanced"; `verbose`, 0 for silence, 2 to be told how it is computed;
         `print_every`, epochs between lines (about 20 lines in all by default); `backend`, "numpy",
-        "numba" (compiled), or "auto": compiled where that takes less time in all. Returns: the `History` of loss and metrics by epoch.
+        "numba" (compiled), or "auto": compiled where that takes less time in all.
+        Returns: the `History` of loss and metrics by epoch.
         Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
         """
         check_settings(epochs, batch_size, print_every, backend)
@@ -308,7 +309,12 @@ class Sequential:
         for callback in hooks:
             callback.model, callback.stopped = self, ""
         size = min(batch_size or len(train), len(train))
-        how, machine = chosen(backend, self._steps(), train, size, epochs, checked)
+        try:
+            how, machine = chosen(backend, self._steps(), train, size, epochs, checked)
+        except KeyboardInterrupt:
+            self.history = History()
+            self.history.stopped = "interrupted after epoch 0, while its program was being made"
+            return self.history
         if verbose > 1:
             print(f"backend {how}: {how.why}")
         common = (self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
@@ -389,10 +395,12 @@ class Sequential:
             found = found if isinstance(found, tuple) else (found,)
             return dict(zip(program.returns, map(np.array, found), strict=True))
 
-    def predict(self, X: Any, *, raw: bool = False) -> Array:
+    def predict(self, X: Any, *, raw: bool = False, backend: str = "auto") -> Array:
         """Return the output for each row: values, or probabilities; the scores, if `raw`.
 
             X (n, features) -> (n, outputs)
+
+        `backend` "auto" is compiled where training was, or where the program is on the disk.
 
         Raises: ShapeError, DataError, DtypeError for data that cannot be read.
 
@@ -402,11 +410,12 @@ class Sequential:
         """
         with self._unless_refused():
             array = self._features(X)
-            reading = self._readings.get(raw)
-            if reading is None:
+            found = self._readings.get(raw)
+            if found is None:
                 trained = self._stepper is not None and bool(self._stepper.machines)
-                reading = self._readings[raw] = Reading(self._blueprint(), raw, trained)
-            return reading(self._numbers.params, array)
+                found = reading(self._blueprint(), raw, self._numbers.params, trained)
+                self._readings[raw] = found
+            return found(self._numbers.params, array, backend)
 
     def predict_classes(self, X: Any) -> Array:
         """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""
@@ -477,7 +486,8 @@ class Sequential:
                 "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
             )
         if backend == "numba":
-            return self._steps().run(False, False).source
+            printed: str = self._steps().run(False, False).source
+            return printed
         return source(self._steps().program(False)[0].program)
 
     def summary(self) -> str:

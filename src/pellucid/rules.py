@@ -270,5 +270,11 @@ FOLDS: list[Rule | Fold] = [
     Fold("places fall away", _without_place, "a name or a place of its own changes no value"),
 ]
 
+# For loops, where what is read again must be kept: only where the right side is there anyhow.
+READ_BACK = [
+    Rule("a ReLU is positive where its operand is", lambda x: (x > 0, ops.relu(x) > 0),
+         why="max(0, x) > 0 exactly where x > 0: so x itself need not be kept for the way back"),
+]
+
 SIMPLIFY: list[Rule | Fold] = [*FOLDS, *ALGEBRA]  # exact, or within an ulp
-RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA]
+RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA, *READ_BACK]

@@ -44,12 +44,12 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool) -> Looped:
 
 
 def _update(plan: Blueprint) -> Looped:
-    """The optimizer's formula; `check` is 0, and NaN where anything is not finite."""
+    """The optimizer's formula; `check` is 0, and NaN where a gradient or anything new is not finite."""
     grads = symbolic("grads", (plan.net.size,), plan.dtype)
     t, rate = number_leaf("t"), number_leaf("learning_rate")
     new, state = plan.optimizer.update(plan.flat, grads, plan.state, t, rate)
     stores = {**state, "params": new}
-    check = ops.sum(grads * 0.0 + new * 0.0)
+    check = ops.sum(sum((x * 0.0 for x in stores.values()), grads * 0.0))
     graph = simplified(unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}}))
     inputs = [plan.flat, grads, *plan.state.values(), t, rate]
     changed = {k: graph.outputs[f"new_{k}"] for k in stores}

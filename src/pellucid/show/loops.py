@@ -21,7 +21,16 @@ from pellucid.op import OPS, expression
 from pellucid.ops.core import axes_of
 from pellucid.ops.places import aligned
 from pellucid.show import library
-from pellucid.show.lower import NotLoops, base, is_product, lowered, readers
+from pellucid.show.lower import (
+    NotLoops,
+    base,
+    is_product,
+    lowered,
+    product_form,
+    read_back,
+    readers,
+)
+from pellucid.show.python import WIDTH, wrapped
 from pellucid.show.schedule import LETTERS, Block, Statement, scheduled
 
 Tree = Any
@@ -79,13 +88,16 @@ class _Printer:
         names: Mapping[Node, str],
     ) -> None:
         self.inputs, self.given, self.library = list(inputs), set(inputs), _kernels()
-        asked = [*returns.values(), *results.values(), *stores.values()]
-        new = lowered(asked, self.library, keep=inputs)
-        self.stems: dict[Node, str] = {}
+        asked = [*returns.values(), *results.values(), *stores.values(), *names]
+        back = read_back(list(dict.fromkeys(asked)), inputs)
+        low = lowered(back.values(), self.library, keep=inputs)
+        new = {node: low[after] for node, after in back.items()}
         self.returns = {k: new[v] for k, v in returns.items()}
         self.results = {k: new[v] for k, v in results.items()}
         self.stores = {k: new[v] for k, v in stores.items()}
-        self.names = _chosen_names(inputs, names, new, [*returns, *results])
+        asked_for = {v: f"new_{k}" for k, v in self.stores.items()}
+        asked_for |= {v: k for k, v in self.returns.items()}
+        self.names = _chosen_names(inputs, names, new, results, asked_for)
         self.constants: dict[Node, Memory] = {}
         self.uses: dict[str, None] = {}
         self.work = 0  # elements that a product needs for a transposed copy
@@ -130,9 +142,9 @@ class _Printer:
 
     def _with_place(self, nodes: Sequence[Node]) -> set[Node]:
         """Return the nodes whose value is kept: under a name, not written out where it is read."""
-        read = readers(nodes, self.given)
+        read = self.read = dict(readers(nodes, self.given))
         for node in self.stores.values():
-            read.setdefault(node, []).append(node)
+            read[node] = [*read.get(node, []), node]
         asked = [*self.returns.values(), *self.results.values()]
         stays = {n for n in asked if not n.ndim and n.op is not None}
         stays |= {n for n in asked if n.op is not None and n.op.kind != "view"} - self.given
@@ -152,18 +164,31 @@ class _Printer:
         return len(by) > 1 or any(_wide(r) != _wide(node) for r in by)
 
     def _name(self, node: Node) -> str:
+        """Return a name that says what a value is: what it is for, or what it is made of."""
         if node not in self.names:
-            assert node.op is not None
-            about = [self.names[a] for a in node.args if a in self.names]
-            stem = f"{node.op.name}_{about[0]}" if len(about) == 1 else node.op.name
-            stem = self.stems.get(node, stem)
-            self.names[node] = _free(stem, set(self.names.values()))
+            taken = {*self.names.values(), *self.returns, *self.results}
+            self.names[node] = _free(self._stem(node), taken)
         return self.names[node]
+
+    def _stem(self, node: Node) -> str:
+        assert node.op is not None
+        by = [self.names.get(r, "") for r in self.read.get(node, [])]
+        if node.op.kind in ("reduce", "contract") and len(by) == 1 and by[0]:
+            return f"{by[0]}_{'sum' if node.op.kind == 'reduce' else 'product'}"
+        about = next((self.names[a] for a in self._below(node) if a in self.names), "")
+        return f"{node.op.name}_{about}" if about else node.op.name
+
+    def _below(self, node: Node) -> Iterable[Node]:
+        """Yield what a value is made of, the nearest first."""
+        row = list(node.args)
+        while row:
+            yield from row
+            row = [a for x in row if x not in self.names for a in x.args]
 
     def _reads(self, s: Statement) -> list[tuple[Node, tuple[str, ...]]]:
         """Return which values a statement reads, and at which index."""
         seen: list[tuple[Node, tuple[str, ...]]] = []
-        self.refer = lambda node, index: (seen.append((node, index)), text.name("x"))[1]
+        self.refer = self._noting(seen)
         if s.kind == "call":
             return [(base(a, self.given), ()) for a in s.node.args]
         self._computed(s)
@@ -172,21 +197,27 @@ class _Printer:
     def _in_place(self) -> None:
         """Let a value take over the memory of an operand that nothing else reads."""
         for s in self.statements:
-            mine = (s.own_letters(), s.kept)
-            for node, index in s.reads if s.kind in ("map", "store") and s.kept else ():
-                p = self.made.get(node)
-                if (
-                    p is None
-                    or p.placed
-                    or (index, p.kept) != mine
-                    or s.kind == "store"
-                    and not (s.name in self.results)
-                ):
-                    continue
-                others = [o for o in self.statements for n, _ in o.reads if n is node]
-                if p.node.dtype == s.node.dtype and others == [s]:
-                    p.name, p.shown = s.name, False
-                    break
+            own = s.kind == "map" or (s.kind == "store" and s.name in self.results)
+            taken = next((p for p in self._spent(s)), None) if own and s.kept else None
+            if taken is not None:
+                taken.name, taken.shown = s.name, False
+
+    def _spent(self, s: Statement) -> Iterable[Statement]:
+        """Yield whose values are read at this place by this statement, and never again."""
+        mine = (s.own_letters(), s.kept)
+        for node, index in s.reads:
+            p = self.made.get(node)
+            if p is None or p.placed or (index, p.kept) != mine or p.node.dtype != s.node.dtype:
+                continue
+            if [o for o in self.statements for n, _ in o.reads if n is node] == [s]:
+                yield p
+
+    def _noting(self, seen: list[tuple[Node, tuple[str, ...]]]) -> Any:
+        def refer(node: Node, index: tuple[str, ...]) -> Tree:
+            seen.append((node, index))
+            return text.name("x")
+
+        return refer
 
     # -- expressions -----------------------------------------------------------------------------
 
@@ -229,7 +260,7 @@ class _Printer:
         if want is None or (node.dtype == want and not (node.weak and want.itemsize < 8)):
             return tree
         if isinstance(tree, ast.Constant) and want.itemsize == 8 and want.kind == "f":
-            return ast.Constant(float(tree.value))
+            return text.literal(float(tree.value))  # type: ignore[arg-type]
         return ast.Call(text.parsed(SHORT[want.name]), [tree], [])
 
     def _scalar(self, tree: Tree, kind: np.dtype[Any]) -> Tree:
@@ -248,7 +279,7 @@ class _Printer:
             case ast.BinOp(left=x, op=ast.Pow(), right=ast.Constant(value=int())):
                 return ast.BinOp(self._scalar(x, kind), tree.op, tree.right)
             case ast.Constant(value=int() | float()) if kind.kind == "f":
-                return _typed(float(tree.value), kind)
+                return _typed(float(tree.value), kind)  # type: ignore[arg-type]
             case ast.AST():
                 parts = {k: self._scalar(v, kind) for k, v in ast.iter_fields(tree)}
                 return type(tree)(**parts)
@@ -279,7 +310,7 @@ class _Printer:
         head = f"def {name}({', '.join(out.parameters)}):"
         tail = [f"return {', '.join(returns)}"] if returns else []
         lines = [*([f'"""{doc}"""'] if doc else []), *body, *tail]
-        out.lines.extend([head, *(f"    {line}" for line in lines)])
+        out.lines.extend(broken(line) for line in [head, *(f"    {line}" for line in lines)])
         return out
 
     def _buffers(self) -> Iterable[Memory]:
@@ -360,12 +391,9 @@ class _Printer:
         return f"{text.unparse(target)} = {whole}"
 
     def _call(self, s: Statement) -> str:
-        x, y = s.node.args
-        form = "product"
-        if x is not (below := base(x, self.given)):
-            form, x = "product_at", below
-        elif y is not (below := base(y, self.given)):
-            form, y = "product_bt", below
+        found = product_form(s.node, self.given)
+        assert found is not None, "lowering keeps only products that have a form"
+        form, x, y = found
         self.uses[form] = None
         rows, inner = x.shape
         columns = y.shape[0] if form == "product_bt" else y.shape[1]
@@ -373,7 +401,8 @@ class _Printer:
             inner, columns = columns, inner
         args = [s.name, self._place(x), self._place(y), *map(str, (rows, inner, columns))]
         if "work" in library.parameters(form):
-            self.work, self.dtype = max(self.work, int(inner * columns)), s.node.dtype
+            self.work = max(self.work, int(inner * columns))  # type: ignore[arg-type]
+            self.dtype = s.node.dtype
             args.append("work")
         return f"{form}({', '.join(args)})"
 
@@ -428,6 +457,15 @@ def _typed(value: float, dtype: np.dtype[Any]) -> Tree:
     return plain if dtype.itemsize == 8 else ast.Call(text.name(SHORT[dtype.name]), [plain], [])
 
 
+def broken(line: str) -> str:
+    """Break a line that is too long inside its brackets."""
+    bare = line.lstrip()
+    pad = " " * (len(line) - len(bare))
+    room = WIDTH - len(pad)
+    parts = [bare] if len(bare) <= room or bare[0] in '#"' else wrapped(bare, 4, room)
+    return "\n".join(pad + part for part in parts)
+
+
 def _indexed(name: str, index: Sequence[str]) -> Tree:
     if not index:
         return text.name(name)
@@ -451,14 +489,18 @@ def _chosen_names(
     inputs: Sequence[Node],
     names: Mapping[Node, str],
     new: Mapping[Node, Node],
-    taken: Sequence[str],
+    results: Iterable[str],
+    asked_for: Mapping[Node, str],
 ) -> dict[Node, str]:
     """Return the names that people know, on the nodes as they now are."""
     found: dict[Node, str] = {leaf: leaf.name or names[leaf] for leaf in inputs}
-    used = {*found.values(), *taken}
+    used = {*found.values(), *results, *asked_for.values()}
     for node, name in names.items():
         after = new.get(node)
         if after is not None and after.op is not None and after not in found and name not in used:
             found[after] = name
             used.add(name)
+    for node, name in asked_for.items():
+        if node.op is not None and node.op.kind != "view":
+            found.setdefault(node, name)
     return found

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Mapping
-from typing import Any
 
 from pellucid import ops, text
-from pellucid.dims import Dim, Size, product
+from pellucid.dims import Dim, Size
 from pellucid.errors import PellucidError
 from pellucid.graph import Node, lift, order
 from pellucid.op import HELPERS, Op, compiled
-from pellucid.rewrite import rebuilt
+from pellucid.rewrite import rebuilt, substitute
+from pellucid.rules import READ_BACK
 
 SMALL = 64  # a product with a matrix of fewer weights is written out as loops
 
@@ -32,24 +32,36 @@ def lowered(
     new: dict[Node, Node] = {node: node for node in keep}
     for node in order(nodes, stop=new):
         if node not in new:
-            new[node] = _settled(rebuilt(node, [new[a] for a in node.args]), kernels)
+            fresh = rebuilt(node, [new[a] for a in node.args])
+            new[node] = _settled(fresh, kernels, new)
     return new
 
 
-def _settled(node: Node, kernels: Container[str]) -> Node:
+def read_back(nodes: Iterable[Node], keep: Iterable[Node]) -> dict[Node, Node]:
+    """Return what becomes of every node where a value that is kept anyhow says the same."""
+    known = set(order(nodes, stop=set(keep)))
+    places: dict[Node, Node] = {node: node for node in keep}
+    for rule in READ_BACK:
+        for node in known:
+            after = rule.apply(node) if node.op is not None else None
+            if after is not None and all(a in known or not a.args for a in after.args):
+                places[node] = after
+    return dict(zip(nodes, substitute(nodes, places), strict=True))
+
+
+def _settled(node: Node, kernels: Container[str], given: Container[Node]) -> Node:
     """Take a node apart until only known kinds are left."""
-    whole = _expanded(node, kernels)
-    if whole is node:
-        return node
-    return lowered([whole], kernels, keep=node.args)[whole]
+    if node.op is not None and node.op.kind == "contract":
+        whole = _contracted(node, given)
+    else:
+        whole = _expanded(node, kernels)
+    return node if whole is node else lowered([whole], kernels, keep=node.args)[whole]
 
 
 def _expanded(node: Node, kernels: Container[str]) -> Node:
     op = node.op
     if op is None or (op.kind == "map" and not _calls_helpers(op, kernels)):
         return node
-    if op.kind == "contract":
-        return _contracted(node)
     if op.kind in ("view", "dim", "index"):
         return node
     if op.kind == "reduce" and op.monoid and not op.helper:
@@ -99,11 +111,33 @@ def is_product(node: Node) -> bool:
     return node.op is not None and node.op.kind == "contract"
 
 
-def _contracted(node: Node) -> Node:
-    if node.op is not ops.matmul.op:
-        raise NotLoops(f"the op {node.op.name!r} is not printed as loops yet", 'backend="numpy"')  # type: ignore[union-attr]
+def product_form(node: Node, given: Container[Node]) -> tuple[str, Node, Node] | None:
+    """Return the function for a product and the two arrays it reads; None where there is none."""
     x, y = node.args
-    if x.ndim == y.ndim == 2 and _large(x, y) and x.dtype == y.dtype and x.dtype.kind == "f":
+    below, turned = _array(x, given), _array(y, given)
+    if below is not None and turned is not None and (below is x or turned is y):
+        form = "product_at" if below is not x else "product_bt" if turned is not y else "product"
+        return form, below, turned
+    return None
+
+
+def _array(node: Node, given: Container[Node]) -> Node | None:
+    """Return the array that is the operand, or of which it is the transpose."""
+    if base(node, given) is node:
+        return node
+    x = node.args[0]
+    assert node.op is not None and node.op.index is not None
+    turned = node.ndim == x.ndim == 2 and base(x, given) is x
+    place = node.op.index(("i", "j"), x.shape, node.shape, **node.settings) if turned else ()
+    return x if place == ("j", "i") else None
+
+
+def _contracted(node: Node, given: Container[Node]) -> Node:
+    if node.op is None or len(node.op.operands) != 2:
+        raise NotLoops("einsum is not printed as loops yet", 'backend="numpy"')
+    x, y = node.args
+    plain = x.ndim == y.ndim == 2 and x.dtype == y.dtype and x.dtype.kind == "f"
+    if plain and _large(x, y) and product_form(node, given):
         return node
     return _as_sum(x, y, node)
 
@@ -130,10 +164,6 @@ def _sum(terms: Node, axis: int) -> Node:
     return _reduced(ops.sum(terms, axis))
 
 
-def elements(node: Node) -> Size:
-    return product(node.shape)
-
-
 def readers(nodes: Iterable[Node], given: Container[Node]) -> Mapping[Node, list[Node]]:
     """Return who reads each node, views looked through."""
     found: dict[Node, list[Node]] = {}
@@ -149,6 +179,3 @@ def base(node: Node, given: Container[Node] = ()) -> Node:
     while node.op is not None and node.op.kind == "view" and node not in given:
         node = node.args[0]
     return node
-
-
-__all__ = ["Any", "NotLoops", "base", "elements", "is_product", "lowered", "readers"]

@@ -87,7 +87,7 @@ def source(program: Program) -> str:
     body = _Body(program)
     lines = body.lines()
     helpers = [HELPERS[name].strip("\n") for name in helpers_of(body.words)]
-    head = _wrapped(f"def {program.name}({', '.join(n.name for n in program.inputs)}):", 4)
+    head = wrapped(f"def {program.name}({', '.join(n.name for n in program.inputs)}):", 4)
     doc = [f'    """{program.doc}"""'] if program.doc else []
     main = "\n".join([*head, *doc, *[f"    {line}" if line else "" for line in lines]])
     return "\n\n\n".join(["import numpy as np", *helpers, main]) + "\n"
@@ -307,32 +307,44 @@ def _commented(line: str, node: Node) -> list[str]:
     shape = f"  # {dims.show(node.shape)}" if node.shape else ""
     if len(line) + len(shape) <= WIDTH - 4:
         return [line + shape]
-    parts = _wrapped(line, 4)
+    parts = wrapped(line, 4)
     if len(parts[0]) + len(shape) <= WIDTH:
         parts[0] += shape
     return parts
 
 
-def _wrapped(line: str, indent: int) -> list[str]:
+def wrapped(line: str, indent: int, room: int = WIDTH - 8) -> list[str]:
     """Break a long line inside its brackets: after a comma, or before an operator."""
     edges = [0, *_breaks(line), len(line)]
-    if " = " in line and max(b - a for a, b in pairwise(edges)) > WIDTH - 8:
+    if " = " in line and max(b - a for a, b in pairwise(edges)) > room:
         line = "{} = ({})".format(*line.split(" = ", 1))  # brackets, to break inside
         edges = [0, *_breaks(line), len(line)]
     out: list[str] = []
     start, pad = 0, ""
     for spot, after in pairwise(edges[1:]):
-        if len(pad) + after - start > WIDTH - 8:
+        if len(pad) + after - start > room:
             out.append((pad + line[start:spot]).rstrip())
             start, pad = spot, " " * indent
     return [*out, pad + line[start:]]
 
 
 def _breaks(line: str) -> list[int]:
-    """Return where a line may be broken: after commas and before operators, inside brackets."""
-    depth, spots = 0, []
+    """Return where a line may be broken: after commas and before operators, inside brackets.
+
+    An index, as in x[i, j], stays whole.
+    """
+    inside, spots = [], []
     for k, c in enumerate(line):
-        depth += (c in "([{") - (c in ")]}")
-        if c == " " and depth and (line[k - 1] == "," or line[k + 1 : k + 3] in OPERATORS):
+        if c in "([{":
+            index = c == "[" and k > 0 and (line[k - 1].isalnum() or line[k - 1] in "_])")
+            inside.append(index)
+        elif c in ")]}":
+            inside.pop()
+        elif c == " " and inside and not any(inside) and _between(line, k):
             spots.append(k + 1)
     return spots
+
+
+def _between(line: str, k: int) -> bool:
+    """Say whether a space comes after a comma or before an operator."""
+    return line[k - 1] == "," or line[k + 1 : k + 3] in OPERATORS

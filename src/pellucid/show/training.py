@@ -16,8 +16,9 @@ import numpy as np
 from pellucid import dims
 from pellucid.dims import Dim, Shape, Size
 from pellucid.graph import Node
+from pellucid.ops.places import plus, scaled
 from pellucid.show import library
-from pellucid.show.loops import Looped, Memory
+from pellucid.show.loops import Looped, Memory, broken
 
 CLOCK = ("epoch", "start", "step", "failed", "most", "slot")  # where training is, how far to go
 INT = np.dtype(np.int64)
@@ -58,7 +59,7 @@ def run(parts: Parts) -> Run:
     """Print a whole run."""
     memory = tuple(_memory(parts))
     names = [*(m.name for m in memory), *COUNTS]
-    main = [*_wrapped("def train(", names), *(f"    {line}" for line in _train(parts))]
+    main = [*_wrapped("def train(", names), *(broken(f"    {line}") for line in _train(parts))]
     functions = [f for f in (parts.gradients, parts.update, parts.evaluate) if f]
     used = ["finite", "shuffle", "absorb", *(["word", "unit"] if parts.masks else [])]
     source = _module(parts.title, functions, main, used, parts.dtype)
@@ -117,28 +118,33 @@ def _logged(parts: Parts) -> list[str]:
 
 def _memory(parts: Parts) -> Iterable[Memory]:
     """Yield every array of a run, in the order of its arguments."""
-    logs = len(_logged(parts))
-    for name, leaf in parts.feeds:
-        yield Memory(name, ("rows", *leaf.shape[1:]), leaf.dtype)  # type: ignore[arg-type]
+    yield from (Memory(k, _sized(x.shape, "rows"), x.dtype) for k, x in parts.feeds)
     if parts.evaluate:
-        for name, leaf in parts.evaluate.inputs.items():
-            if leaf.op is None and name != "params":
-                yield Memory(f"held_{name}", ("held", *leaf.shape[1:]), leaf.dtype)  # type: ignore[arg-type]
-    for name, leaf in parts.feeds:
-        yield Memory(f"{name}_batch", ("batch", *leaf.shape[1:]), leaf.dtype)  # type: ignore[arg-type]
+        held = [(k, x) for k, x in parts.evaluate.inputs.items() if x.op is None]
+        yield from (Memory(f"held_{k}", _sized(x.shape, "held"), x.dtype) for k, x in held)
+    yield from (Memory(f"{k}_batch", _sized(x.shape, "batch"), x.dtype) for k, x in parts.feeds)
+    feeds = dict(parts.feeds)
     for name, leaf in {**parts.gradients.inputs, **parts.update.inputs}.items():
-        if leaf.shape and (name, leaf) not in parts.feeds:
+        if leaf.shape and name not in feeds:
             yield Memory(name, _sized(leaf.shape, "batch"), leaf.dtype)
     for function, size, prefix in _functions(parts):
         for m in function.arrays:
             yield Memory(f"{prefix}{m.name}", _sized(m.shape, size), m.dtype, m.data)
-    yield Memory("order", ("rows",), INT)  # type: ignore[arg-type]
-    yield Memory("keys", (1 + len(parts.masks),), np.dtype(np.uint64))
+    yield from _records(parts)
+
+
+def _records(parts: Parts) -> Iterable[Memory]:
+    """Yield what a run keeps about itself."""
+    real, words = np.dtype(float), np.dtype(np.uint64)
+    rows: Any = "rows"
+    logged: Any = "logged"
+    yield Memory("order", (rows,), INT)
+    yield Memory("keys", (1 + len(parts.masks),), words)
     yield Memory("clock", (len(CLOCK),), INT)
-    yield Memory("rates", (1,), np.dtype(float))
-    yield Memory("totals", (len(parts.gradients.returns),), np.dtype(float))
-    yield Memory("last", (len(parts.gradients.returns),), np.dtype(float))
-    yield Memory("logs", ("logged", logs), np.dtype(float))  # type: ignore[arg-type]
+    yield Memory("rates", (1,), real)
+    yield Memory("totals", (len(parts.gradients.returns),), real)
+    yield Memory("last", (len(parts.gradients.returns),), real)
+    yield Memory("logs", (logged, len(_logged(parts))), real)
 
 
 def _functions(parts: Parts) -> list[tuple[Looped, str, str]]:
@@ -179,7 +185,7 @@ def _train(parts: Parts) -> Iterable[str]:
 def _step(parts: Parts) -> Iterable[str]:
     g, u = parts.gradients, parts.update
     yield "if start == 0 and batch < rows and shuffled:"
-    yield "    shuffle(order, absorb(keys[0], np.uint64(epoch)))"
+    yield "    shuffle(order, absorb(keys[0], epoch))"
     yield "n = min(batch, rows - start)"
     yield "if batch < rows:"
     yield "    for i in range(n):"
@@ -232,14 +238,14 @@ def _copied(name: str, leaf: Node) -> Iterable[str]:
 def _drawn(k: int, name: str, shape: Shape, keep: float, dtype: Any) -> Iterable[str]:
     """Draw a dropout mask, bit for bit as `rng.uniform` does."""
     letters = "ijklpq"[: len(shape)]
-    yield f"key = absorb(keys[{k + 1}], np.uint64(step))"
+    yield f"key = absorb(keys[{k + 1}], step)"
     pad, place = "", ""
     for letter, size in zip(letters, shape, strict=True):
         yield f"{pad}for {letter} in range({size}):"
-        place = letter if not place else f"({place}) * {size} + {letter}"
+        place = letter if not place else plus(scaled(place, size), letter)
         pad += "    "
     kind = "f32" if dtype.itemsize == 4 else "f64"
-    drawn = f"unit(word(key, np.uint64({place})))"
+    drawn = f"unit(word(key, {place}))"
     yield f"{pad}{name}[{', '.join(letters)}] = {kind}({drawn} < {keep!r})"
 
 
