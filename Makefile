@@ -11,13 +11,16 @@ PIP     := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # Reproducible figures: one BLAS thread per worker, and no kernel chosen by hand.
 PYTEST  := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
            $(BIN)/python -m pytest -q
+# An environment as it is where Numba and SciPy cannot be had, in a browser for example.
+BARE       ?= $(VENV)-bare
+BARE_TESTS := fit model mission checkpoint structure cli source optim layers sweep compiled
 # The stamp carries the interpreter's name: asking for another PYTHON makes the environment again.
 MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow conformance conformance-setup check lint types docs fix bench \
+.PHONY: help demo test test-bare test-slow conformance conformance-setup check lint types docs fix bench \
         bench-parts faults clean
 
 help:  ## list the targets
@@ -30,6 +33,10 @@ demo: $(VENV)/.has-numpy  ## install with NumPy alone and run the demonstration
 
 test: $(VENV)/.has-test  ## run all tests but the slow ones
 	@$(PYTEST) -n $(WORKERS) $(ARGS)
+
+test-bare: $(BARE)/.has-bare  ## run the tests of models with NumPy alone: no Numba, no SciPy
+	@env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 $(BARE)/bin/python -m pytest \
+	    -q -n $(WORKERS) $(wildcard $(BARE_TESTS:%=tests/test_%.py)) $(ARGS)
 
 test-slow: $(VENV)/.has-test  ## run the slow tests
 	@$(PYTEST) -n $(WORKERS) -m slow $(ARGS)
@@ -69,7 +76,7 @@ clean:  ## remove everything that make has made
 	@rm -rf build dist docs/_build docs/ops.md bench/partial src/*.egg-info
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests docs scripts bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
-	@if [ -f $(VENV)/pyvenv.cfg ]; then rm -rf $(VENV); fi
+	@for venv in $(VENV) $(BARE); do if [ -f $$venv/pyvenv.cfg ]; then rm -rf $$venv; fi; done
 
 # ---- setting up: the last thing a recipe does is its stamp, so a half-made step is done again ----
 
@@ -91,6 +98,16 @@ $(VENV)/.has-%: $(MADE) pyproject.toml
 $(VENV)/.has-bench: $(VENV)/.has-numpy pyproject.toml
 	@touch $(VENV)/.busy; $(BIN)/python -m bench.peers; missing=$$?; rm -f $(VENV)/.busy; \
 	    if [ $$missing -eq 0 ]; then touch $@; fi
+
+$(BARE)/.has-bare: pyproject.toml
+	@echo "Installing pellucid with NumPy alone into $(BARE)"
+	@$(PYTHON) -m venv --clear $(BARE)
+	@$(BARE)/bin/python -m pip --disable-pip-version-check --no-input -qq install \
+	    $$($(PYTHON) -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+	        deps = p["dependencies"][:1] + p["optional-dependencies"]["test"]; \
+	        print(*(repr(d.replace(" ", "")) for d in deps))' | tr -d "'")
+	@$(BARE)/bin/python -m pip --disable-pip-version-check --no-input -qq install --no-deps -e .
+	@touch $@
 
 # --clear empties the folder, so a folder that is no virtual environment is left alone.
 $(MADE):

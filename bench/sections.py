@@ -84,7 +84,7 @@ def idle(alike: dict[str, float], timed: dict[str, float], before: float) -> dic
     """Return who did not train as the others did, and why."""
     # scikit-learn has another loss where there is one output, so it need only have learned
     apart = {name: loss for name, loss in alike.items() if name == "sklearn"}
-    wrong = strays({n: x for n, x in alike.items() if n not in apart}, before, 0.1)
+    wrong = strays({n: x for n, x in alike.items() if n not in apart}, before, 0.15)
     wrong |= strays(apart, before, 1.0)
     for name, loss in timed.items():
         if not loss < before:

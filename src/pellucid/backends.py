@@ -18,7 +18,7 @@ from typing import Any
 
 from pellucid import jit_cache
 from pellucid.batches import Batch
-from pellucid.dims import Dim
+from pellucid.dims import Dim, Shape
 from pellucid.errors import ArgumentError
 from pellucid.fit import Stepper
 from pellucid.graph import Array, Node, order
@@ -68,6 +68,17 @@ def machine(stepper: Stepper, data: Batch, held: Batch | None) -> Any:
         stepper.machines[kind] = Machine(run, jit.compiled(unit(run)))
         jit_cache.remember(_mark(stepper.plan, *kind))
     return stepper.machines[kind]
+
+
+def working(stepper: Stepper) -> list[tuple[Shape, Any]]:
+    """Return shape and dtype of the arrays that a step works in: compiled, or else of NumPy's."""
+    from pellucid.show.lower import NotLoops
+
+    try:
+        arrays = stepper.run(False, False).working
+        return [(m.shape, m.dtype) for m in arrays]
+    except NotLoops:
+        return stepper.program(False)[1].plan.buffers
 
 
 def _printed(make: Callable[[], Any]) -> Any:

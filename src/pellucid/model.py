@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import intake
-from pellucid.backends import Reading, chosen, reading
+from pellucid.backends import Reading, chosen, reading, working
 from pellucid.batches import Batch, Numbers
 from pellucid.callbacks import Callback, Lines
 from pellucid.checkpoint import restore, save
@@ -491,8 +491,10 @@ class Sequential:
         return source(self._steps().program(False)[0].program)
 
     def summary(self) -> str:
-        """Print the layers, their shapes, and how each parameter count comes about."""
-        text = Shown(summary(self._built, self.dtype, self.optimizer))
+        """Print the layers, how each parameter count comes about, and the memory of training."""
+        able = self.loss_function is not None and bool(self._built.slots)
+        arrays = working(self._steps()) if able else None
+        text = Shown(summary(self._built, self.dtype, self.optimizer, arrays))
         print(text)
         return text
 

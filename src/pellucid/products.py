@@ -35,7 +35,7 @@ def best(name: str, m: int, k: int, n: int) -> str:
     if name == "product_bt":
         ways = ("product_bt_loops", "product_bt_transposed", "product_bt_gemm")
         return ways[product_bt_way(m, k, n)]
-    small = {"product": product_small, "product_at": product_at_small}[name](m, k, n)
+    small = {"product": product_looped, "product_at": product_at_looped}[name](m, k, n)
     return name + ("_loops" if small else "_gemm")
 
 
@@ -45,16 +45,19 @@ def best(name: str, m: int, k: int, n: int) -> str:
 @loops(noalias=True, forceinline=True)
 def product(C, A, B, m, k, n):
     """Set C[:m] (m, n) to A[:m] (m, k) times B (k, n)."""
-    if product_small(m, k, n):
+    if product_looped(m, k, n):
         product_loops(C, A, B, m, k, n)
     else:
         product_gemm(C, A, B, m, k, n)
 
 
 @loops(forceinline=True)
-def product_small(m, k, n):
-    """Tell whether loops are faster: for every number of A they take a pass over a row of C."""
-    return m * k <= 128 or n == 0  # BLAS refuses matrices without columns
+def product_looped(m, k, n):
+    """Tell whether loops are faster: for every number of A they take a pass over a row of C.
+
+    BLAS copies matrices of over a million products first, which one or two rows do not pay back.
+    """
+    return m * k <= 128 or (m <= 2 and m * k * n > 1_000_000) or n == 0  # BLAS refuses n = 0
 
 
 @loops(noalias=True, forceinline=True)
@@ -80,16 +83,17 @@ def product_gemm(C, A, B, m, k, n):
 @loops(noalias=True, forceinline=True)
 def product_at(C, A, B, m, k, n):
     """Set C (k, n) to A[:m] (m, k) transposed times B[:m] (m, n)."""
-    if product_at_small(m, k, n):
+    if product_at_looped(m, k, n):
         product_at_loops(C, A, B, m, k, n)
     else:
         product_at_gemm(C, A, B, m, k, n)
 
 
 @loops(forceinline=True)
-def product_at_small(m, k, n):
+def product_at_looped(m, k, n):
     """Tell whether loops are faster: they go through all of C for each of the m rows."""
-    return (m <= 4 and m * n <= 100) or k == 0 or n == 0
+    small, large = m <= 4 and m * n <= 100, m <= 2 and m * k * n > 1_000_000
+    return small or large or k == 0 or n == 0
 
 
 @loops(noalias=True, forceinline=True)
@@ -134,8 +138,8 @@ def product_bt(C, A, B, m, k, n, work):
 
 @loops(forceinline=True)
 def product_bt_way(m, k, n):
-    """Choose loops (0) for very few rows, a transposed copy (1) if it pays, or BLAS alone (2)."""
-    if (m <= 2 and m * n <= 64) or k == 0 or n == 0:
+    """Choose loops (0) for one or two rows, a transposed copy (1) if it pays, or BLAS alone (2)."""
+    if (m <= 2 and (m * n <= 64 or m * k * n > 1_000_000)) or k == 0 or n == 0:
         return 0
     return 1 if n <= 16 or (m >= 48 and m * k * n < 1_000_000) else 2
 

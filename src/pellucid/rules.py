@@ -273,6 +273,7 @@ FOLDS: list[Rule | Fold] = [
 # For loops, where what is read again must be kept: only where the right side is there anyhow.
 READ_BACK = [
     Rule("a ReLU is positive where its operand is", lambda x: (x > 0, ops.relu(x) > 0),
+         when=lambda x: not _is(x, "relu"),
          why="max(0, x) > 0 exactly where x > 0: so x itself need not be kept for the way back"),
 ]
 

@@ -209,7 +209,7 @@ class _Work:
     def _collect(self, futures: Iterable[Future[Outcome | None]]) -> None:
         for future in futures:
             run = self.waiting.pop(future)
-            with self.plan.maker.named(run.point, run.seed):
+            with self.plan.maker.named(run.point, run.seed, far=True):
                 outcome = future.result()
             if outcome:
                 self._enter(run, outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,8 +29,8 @@ class Sweep:
 
     `rows`, a dict for each training: point, seed, loss and metrics of the last whole epoch,
     converged (None where nothing says what that is), status ("trained" or "diverged"), failed_at
-    (the step whose numbers were not finite), steps, seconds. `curves` (rows, epochs), the losses at the ends
-    of the epochs in `epochs`, which count from 0: all of them, up to 1000; NaN after a failure.
+    (the step whose numbers were not finite), steps, seconds. `curves` (rows, epochs), the losses
+    at the ends of the epochs in `epochs`, which count from 0: all, up to 1000; NaN after a failure.
     `points`, `backend`, `workers`, `seconds`; `stopped` says why the sweep ended early ("" where
     it did not).
 
@@ -38,8 +38,8 @@ class Sweep:
     >>> rows = [{"point": point, "seed": s, "loss": 0.25 - s / 8, "metrics": {},
     ...          "converged": s > 0, "status": "trained"} for s in range(2)]
     >>> Sweep(rows, points=[point])
-    hidden  runs  converged  95% interval  median loss     min   max
-         2     2      50.0%    9.5..90.5%       0.1875  0.1250  0.2500
+    hidden  runs  converged   95% interval  median loss    min   max
+         2     2      50.0%  9.5% to 90.5%       0.1875  0.125  0.25
     """
 
     def __init__(
@@ -126,27 +126,30 @@ class Sweep:
 
         Losses are of the trainings that did not diverge.
         """
-        lines = [self._line(point) for point in self.points]
-        titles = [*dict.fromkeys(title for line in lines for title in line)]
-        cells = [titles, *([line.get(t, "") for t in titles] for line in lines)]
-        widths = [max(len(row[k]) for row in cells) for k in range(len(titles))]
-        texts = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
-        notes = [f"stopped: {self.stopped}"] if self.stopped else []
-        return "\n".join([*texts, *notes])
+        groups = [[row for row in self.rows if row["point"] is point] for point in self.points]
+        columns = [
+            *((name, [short(point[name]) for point in self.points]) for name in self.points[0]),
+            *((title, [cell(group) for group in groups]) for title, cell in self._columns()),
+        ]
+        cells = [[title, *column] for title, column in columns]
+        widths = [max(map(len, column)) for column in cells]
+        lines = [
+            "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True))
+            for line in zip(*cells, strict=True)
+        ]
+        return "\n".join([*lines, *([f"stopped: {self.stopped}"] if self.stopped else [])])
 
-    def _line(self, point: Point) -> dict[str, str]:
-        rows = [row for row in self.rows if row["point"] is point]
-        line = {**{k: short(v) for k, v in point.items()}, "runs": str(len(rows))}
-        if rows and rows[0]["converged"] is not None:
-            share, low, high = self._rate(rows)
-            line["converged"] = f"{share:.1%}"
-            line["95% interval"] = f"{100 * low:.1f}..{100 * high:.1f}%"
-        if diverged := sum(row["status"] == "diverged" for row in rows):
-            line["diverged"] = str(diverged)
-        losses = [row["loss"] for row in rows if row["status"] != "diverged"]
-        for name, of in (("median loss", median), ("min", min), ("max", max)):
-            line[name] = f"{of(losses):.4f}" if losses else "-"
-        return line
+    def _columns(self) -> Iterator[tuple[str, Callable[[list[Row]], str]]]:
+        """Yield titles, and what they say of the trainings at one point."""
+        yield "runs", lambda rows: str(len(rows))
+        if self.rows and self.rows[0]["converged"] is not None:
+            yield "converged", lambda rows: f"{self._rate(rows)[0]:.1%}"
+            yield "95% interval", lambda rows: "{:.1%} to {:.1%}".format(*self._rate(rows)[1:])
+        if any(row["status"] == "diverged" for row in self.rows):
+            yield "diverged", lambda rows: str(sum(r["status"] == "diverged" for r in rows))
+        yield "median loss", lambda rows: _of_losses(median, rows)
+        yield "min", lambda rows: _of_losses(min, rows)
+        yield "max", lambda rows: _of_losses(max, rows)
 
     def __repr__(self) -> str:
         return self.table()
@@ -166,6 +169,11 @@ class Sweep:
     def to_json(self) -> str:
         """Return the rows as JSON, with null for what is not finite."""
         return json.dumps([_plain(row) for row in self.rows], ensure_ascii=False)
+
+
+def _of_losses(function: Callable[[list[float]], float], rows: list[Row]) -> str:
+    losses = [row["loss"] for row in rows if row["status"] != "diverged"]
+    return f"{function(losses):.4g}" if losses else "-"
 
 
 def _rank(row: Row) -> tuple[bool, float]:

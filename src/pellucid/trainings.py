@@ -50,18 +50,31 @@ class Maker:
             raise DtypeError(f"it returned {model!r}", "return a model: pc.Sequential(…)")
         return model
 
-    @contextmanager
-    def named(self, point: Point, seed: int) -> Iterator[None]:
-        """Say where an error came up."""
-        try:
-            yield
-        except Exception as error:
-            given = ", ".join(f"{k}={short(v)}" for k, v in {**point, "seed": seed}.items())
-            where = f"make_model({given})"
-            if isinstance(error, PellucidError):
-                raise type(error)(f"{where}: {error.what}", error.hint) from error
-            what = f"{where}: {type(error).__name__}: {error}"
-            raise ArgumentError(what, "the error above this one says where") from error
+    def named(self, point: Point, seed: int, far: bool = False) -> _Named:
+        """Say of errors in this context which model they are about; `far`: of another thread."""
+        return _Named({**point, "seed": seed}, far)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A context whose errors begin with the call that made the model."""
+
+    given: dict[str, Any]
+    far: bool
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _: object, error: BaseException | None, *rest: object) -> None:
+        """Raise the error again, with the point and the seed."""
+        if not isinstance(error, Exception):
+            return
+        given = ", ".join(f"{name}={short(value)}" for name, value in self.given.items())
+        if isinstance(error, PellucidError):
+            where = None if self.far else error.where
+            raise type(error)(f"make_model({given}): {error.what}", error.hint, where) from error
+        what = f"make_model({given}): {type(error).__name__}: {error}"
+        raise ArgumentError(what, "the error above this one says where") from error
 
 
 def _takes_seed(function: Any) -> bool:
@@ -288,7 +301,7 @@ def compiled(run: Run, epochs: Array, curve: Array, stop: threading.Event) -> Ou
         if not course.advance((int(epochs[-1]) + 1) * course.batches):
             failed = course.numbers.steps
             course = _Course(run, epochs, curve, stop)  # again, up to the last good step
-            course.advance(failed - 1 - begin)
+            course.advance(failed - begin)
     except _Stopped:
         return None
     seconds = time.perf_counter() - clock

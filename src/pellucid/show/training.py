@@ -34,6 +34,7 @@ class Run:
     memory: tuple[Memory, ...]
     logs: tuple[str, ...]  # what each column of `logs` is
     counts: tuple[str, ...]  # the numbers that come after the arrays
+    working: tuple[Memory, ...] = ()  # of these arrays, those that a step works in
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,17 @@ def run(parts: Parts) -> Run:
     functions = [f for f in (parts.gradients, parts.update, parts.evaluate) if f]
     used = ["finite", "shuffle", "absorb", *(["word", "unit"] if parts.masks else [])]
     source = _module(parts.title, functions, main, used, parts.dtype)
-    return Run("train", source, memory, tuple(_logged(parts)), COUNTS)
+    return Run("train", source, memory, tuple(_logged(parts)), COUNTS, _working(parts, memory))
+
+
+def _working(parts: Parts, memory: Sequence[Memory]) -> tuple[Memory, ...]:
+    """Return the arrays of a step beside parameters, gradients and the optimizer's state."""
+    names = {f"{name}_batch" for name, _ in parts.feeds} | {name for name, _, _ in parts.masks}
+    for function, _, prefix in _functions(parts)[:2]:
+        names |= {f"{prefix}{m.name}" for m in function.arrays if m.data is None}
+    results = {m.name for m in parts.gradients.arrays if m.name.startswith("d_")}
+    views = {f"d_{name}" for name in parts.gradients.inputs}
+    return tuple(m for m in memory if m.name in names and m.name not in results & views)
 
 
 def _module(
