@@ -20,7 +20,7 @@ from pellucid import jit_cache
 from pellucid.batches import Batch
 from pellucid.dims import Dim, Shape
 from pellucid.errors import ArgumentError
-from pellucid.fit import Stepper
+from pellucid.fit import Kind, Stepper, kind_of
 from pellucid.graph import Array, Node, order
 from pellucid.history import NUMPY, Backend
 from pellucid.run import Runner
@@ -45,26 +45,26 @@ def chosen(
     """Return the backend with the reason, and the compiled run if it is that."""
     if backend == "numpy":
         return NUMPY, None
+    kind = kind_of(data, size, held)
     if backend == "numba":
-        return Backend("numba", "it was asked for"), machine(stepper, data, held)
+        return Backend("numba", "it was asked for"), machine(stepper, kind)
     work = _Work(stepper, data, size, epochs, held)
     why = work.numpy_because()
     if why:
         return Backend("numpy", why), None
     try:
-        return Backend("numba", work.numba_because()), machine(stepper, data, held)
+        return Backend("numba", work.numba_because()), machine(stepper, kind)
     except ArgumentError as error:
         return Backend("numpy", error.what), None
 
 
-def machine(stepper: Stepper, data: Batch, held: Batch | None) -> Any:
+def machine(stepper: Stepper, kind: Kind) -> Any:
     """Return the run compiled, once for a model."""
     from pellucid import jit
     from pellucid.compiled import Machine, unit
 
-    kind = (data.weights is not None, held is not None)
     if kind not in stepper.machines:
-        run = _printed(lambda: stepper.run(*kind))
+        run = _printed(lambda: stepper.run(kind))
         stepper.machines[kind] = Machine(run, jit.compiled(unit(run)))
         jit_cache.remember(_mark(stepper.plan, *kind))
     return stepper.machines[kind]
@@ -75,7 +75,7 @@ def working(stepper: Stepper) -> list[tuple[Shape, Any]]:
     from pellucid.show.lower import NotLoops
 
     try:
-        arrays = stepper.run(False, False).working
+        arrays = stepper.run((False, 0, 32)).working
         return [(m.shape, m.dtype) for m in arrays]
     except NotLoops:
         return stepper.program(False)[1].plan.buffers
@@ -143,7 +143,7 @@ class _Work:
         self, stepper: Stepper, data: Batch, size: int, epochs: int, held: Batch | None
     ) -> None:
         self.stepper, self.data, self.size, self.held = stepper, data, size, held
-        self.kind = (data.weights is not None, held is not None)
+        self.kind = kind_of(data, size, held)
         self.steps = epochs * -(-len(data) // size)
         self.share: float = len(held) / len(data) / 3 if held else 0.0  # what evaluating adds
         graph = stepper.program(self.kind[0])[0].graph

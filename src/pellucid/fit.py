@@ -26,14 +26,24 @@ from pellucid.run import Runner
 from pellucid.train import Blueprint, Step
 
 
+# of a whole run: whether samples are weighted, and about how many are held out and in a batch
+Kind = tuple[bool, int, int]
+
+
+def kind_of(data: Batch, size: int, held: Batch | None) -> Kind:
+    """Return what a run printed as loops depends on, sizes to the nearest power of 2."""
+    powers = [2 ** (n - 1).bit_length() if n else 0 for n in (len(held) if held else 0, size)]
+    return data.weights is not None, powers[0], powers[1]
+
+
 class Stepper:
     """Take training steps on one model's numbers."""
 
     def __init__(self, plan: Blueprint, numbers: Numbers, seed: int) -> None:
         self.plan, self.numbers, self.seed = plan, numbers, seed
         self.programs: dict[bool, tuple[Step, Runner]] = {}
-        self.runs: dict[tuple[bool, bool], Any] = {}  # printed as loops
-        self.machines: dict[tuple[bool, bool], Any] = {}  # compiled runs
+        self.runs: dict[Kind, Any] = {}  # printed as loops
+        self.machines: dict[Kind, Any] = {}  # compiled runs
 
     def program(self, weighted: bool) -> tuple[Step, Runner]:
         """Return the traced step and its loaded program."""
@@ -43,13 +53,13 @@ class Stepper:
             found = self.programs[weighted] = (step, Runner(step.program))
         return found
 
-    def run(self, weighted: bool, held: bool) -> Any:
+    def run(self, kind: Kind) -> Any:
         """Return the whole run printed as loops."""
-        if (weighted, held) not in self.runs:
+        if kind not in self.runs:
             from pellucid.runs import training
 
-            self.runs[weighted, held] = training(self.plan, weighted, held)
-        return self.runs[weighted, held]
+            self.runs[kind] = training(self.plan, *kind)
+        return self.runs[kind]
 
     def take(self, batch: Batch, learning_rate: float) -> dict[str, float]:
         """Take one step; return the loss and the metrics of the batch."""

@@ -91,6 +91,14 @@ class Dispatcher(CPUDispatcher):  # type: ignore[misc]
 
     targetdescr = Target("cpu")
 
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Type a call by its arguments' types, not once more for every literal number.
+
+        LLVM sees the numbers all the same, where the function is inlined.
+        """
+        plain = {name: types.unliteral(kind) for name, kind in kws.items()}
+        return CPUDispatcher.get_call_template(self, tuple(map(types.unliteral, args)), plain)
+
 
 # -- the words of a program ----------------------------------------------------------------------
 

@@ -486,7 +486,7 @@ class Sequential:
                 "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
             )
         if backend == "numba":
-            printed: str = self._steps().run(False, False).source
+            printed: str = self._steps().run((False, 0, 32)).source
             return printed
         return source(self._steps().program(False)[0].program)
 

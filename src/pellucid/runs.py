@@ -10,11 +10,14 @@ from pellucid.show.training import Parts, Run, prediction, run
 from pellucid.train import Blueprint, Mask, number_leaf
 
 
-def training(plan: Blueprint, weighted: bool = False, held: bool = False) -> Run:
-    """Print a whole training run; `held`: with held-out samples evaluated at each epoch's end."""
+def training(plan: Blueprint, weighted: bool = False, held: int = 0, batch: int = 32) -> Run:
+    """Print a whole training run, for batches of about `batch` samples.
+
+    `held`: about so many held-out samples are evaluated at each epoch's end.
+    """
     masks: list[Mask] = []
-    gradients = _gradients(plan, masks, weighted)
-    evaluate = _evaluate(plan) if held else None
+    gradients = _gradients(plan, masks, weighted, batch)
+    evaluate = _evaluate(plan, held) if held else None
     drawn = [(m.leaf.name, m.leaf.shape, m.keep) for m in masks]
     title = f"Train with {type(plan.optimizer).__name__} on {plan.loss.name}, compiled."
     return run(Parts(gradients, _update(plan), evaluate, drawn, plan.dtype, title))
@@ -30,7 +33,7 @@ def predicting(plan: Blueprint, raw: bool = False) -> Run:
     return prediction(forward, plan.dtype)
 
 
-def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool) -> Looped:
+def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool, batch: int) -> Looped:
     """Forward and backward, with the gradients written where the optimizer reads them."""
     traced = plan.traced(plan.drawing(masks), weighted)
     graph = simplified(plan.with_gradients(traced))
@@ -40,7 +43,8 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool) -> Looped:
     results = {f"d_{s.name}": out[f"d_{s.name}"] for s in plan.backwards()}
     doc = "Return loss and metrics of a batch; write the gradient of every parameter."
     names = {**views, **graph.names}
-    return looped("gradients", inputs, _numbers(plan, graph), results, names=names, doc=doc)
+    numbers = _numbers(plan, graph)
+    return looped("gradients", inputs, numbers, results, names=names, doc=doc, batch=batch)
 
 
 def _update(plan: Blueprint) -> Looped:
@@ -58,14 +62,15 @@ def _update(plan: Blueprint) -> Looped:
     return looped("update", inputs, returns, stores=changed, names=graph.names, doc=doc)
 
 
-def _evaluate(plan: Blueprint) -> Looped:
+def _evaluate(plan: Blueprint, held: int) -> Looped:
     """Loss and metrics as they are for prediction."""
     graph = simplified(plan.traced(None, False))
     views = _views(plan, graph)
     names = {**views, **graph.names}
     inputs = [plan.X, plan.Y, *views]
     doc = "Return loss and metrics."
-    return looped("evaluate", inputs, _numbers(plan, graph), names=names, doc=doc)
+    numbers = _numbers(plan, graph)
+    return looped("evaluate", inputs, numbers, names=names, doc=doc, batch=held)
 
 
 def _numbers(plan: Blueprint, graph: Graph) -> dict[str, Node]:

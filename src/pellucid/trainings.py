@@ -301,7 +301,7 @@ def compiled(run: Run, epochs: Array, curve: Array, stop: threading.Event) -> Ou
         if not course.advance((int(epochs[-1]) + 1) * course.batches):
             failed = course.numbers.steps
             course = _Course(run, epochs, curve, stop)  # again, up to the last good step
-            course.advance(failed - begin)
+            course.advance(failed - 1 - begin)
     except _Stopped:
         return None
     seconds = time.perf_counter() - clock

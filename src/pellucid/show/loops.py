@@ -20,6 +20,7 @@ from pellucid.graph import Array, Node, order
 from pellucid.op import OPS, expression
 from pellucid.ops.core import axes_of
 from pellucid.ops.places import aligned
+from pellucid.products import best
 from pellucid.show import library
 from pellucid.show.lower import (
     NotLoops,
@@ -72,9 +73,15 @@ def looped(
     stores: Mapping[str, Node] | None = None,
     names: Mapping[Node, str] | None = None,
     doc: str = "",
+    batch: int = 0,
 ) -> Looped:
-    """Print a function: it returns numbers, fills arrays (`results`), and overwrites inputs."""
+    """Print a function: it returns numbers, fills arrays (`results`), and overwrites inputs.
+
+    `batch` is the usual number of samples, for which the way of each product is chosen; where it
+    is 0, the program itself chooses.
+    """
     printer = _Printer(inputs, returns, results or {}, stores or {}, names or {})
+    printer.batch = batch
     return printer.function(name, doc)
 
 
@@ -101,6 +108,7 @@ class _Printer:
         self.constants: dict[Node, Memory] = {}
         self.uses: dict[str, None] = {}
         self.work = 0  # elements that a product needs for a transposed copy
+        self.batch = 0
         self.made: dict[Node, Statement] = {}  # the statement that computes a node
         self.statements = self._statements()
         for s in self.statements:
@@ -394,17 +402,15 @@ class _Printer:
         found = product_form(s.node, self.given)
         assert found is not None, "lowering keeps only products that have a form"
         form, x, y = found
-        self.uses[form] = None
-        rows, inner = x.shape
-        columns = y.shape[0] if form == "product_bt" else y.shape[1]
-        if form == "product_bt":
-            inner, columns = columns, inner
-        args = [s.name, self._place(x), self._place(y), *map(str, (rows, inner, columns))]
-        if "work" in library.parameters(form):
-            self.work = max(self.work, int(inner * columns))  # type: ignore[arg-type]
+        k, n = y.shape if form == "product_bt" else (x.shape[1], y.shape[1])
+        way = best(form, self.batch, int(k), int(n)) if self.batch else form  # type: ignore[arg-type]
+        self.uses[way] = None
+        args = [s.name, self._place(x), self._place(y), *map(str, (x.shape[0], k, n))]
+        if "work" in library.parameters(way):
+            self.work = max(self.work, int(k * n))  # type: ignore[arg-type]
             self.dtype = s.node.dtype
             args.append("work")
-        return f"{form}({', '.join(args)})"
+        return f"{way}({', '.join(args)})"
 
     def _place(self, node: Node) -> str:
         return self.made[node].name if node in self.made else self._leaf(node)

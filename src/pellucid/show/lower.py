@@ -29,11 +29,12 @@ def lowered(
     nodes: Iterable[Node], kernels: Container[str], keep: Iterable[Node]
 ) -> dict[Node, Node]:
     """Return what becomes of every node; those in `keep` stay as they are."""
-    new: dict[Node, Node] = {node: node for node in keep}
+    given = frozenset(keep)
+    new: dict[Node, Node] = {node: node for node in given}
     for node in order(nodes, stop=new):
         if node not in new:
             fresh = rebuilt(node, [new[a] for a in node.args])
-            new[node] = _settled(fresh, kernels, new)
+            new[node] = _settled(fresh, kernels, given)
     return new
 
 
@@ -55,7 +56,19 @@ def _settled(node: Node, kernels: Container[str], given: Container[Node]) -> Nod
         whole = _contracted(node, given)
     else:
         whole = _expanded(node, kernels)
-    return node if whole is node else lowered([whole], kernels, keep=node.args)[whole]
+    # what a node was made of is in its last form already
+    return node if whole is node else _lowered_inside(whole, node, kernels, given)
+
+
+def _lowered_inside(
+    whole: Node, node: Node, kernels: Container[str], given: Container[Node]
+) -> Node:
+    new: dict[Node, Node] = {a: a for a in node.args}
+    for part in order([whole], stop=new):
+        if part not in new:
+            fresh = rebuilt(part, [new[a] for a in part.args])
+            new[part] = _settled(fresh, kernels, given)
+    return new[whole]
 
 
 def _expanded(node: Node, kernels: Container[str]) -> Node:
@@ -115,10 +128,12 @@ def product_form(node: Node, given: Container[Node]) -> tuple[str, Node, Node] |
     """Return the function for a product and the two arrays it reads; None where there is none."""
     x, y = node.args
     below, turned = _array(x, given), _array(y, given)
-    if below is not None and turned is not None and (below is x or turned is y):
-        form = "product_at" if below is not x else "product_bt" if turned is not y else "product"
-        return form, below, turned
-    return None
+    if below is None or turned is None or (below is not x and turned is not y):
+        return None
+    form = "product_at" if below is not x else "product_bt" if turned is not y else "product"
+    # only the number of samples may be open: the rows of A
+    sizes = (*below.shape[1:], *(turned.shape if form != "product_at" else turned.shape[1:]))
+    return None if any(isinstance(s, Dim) for s in sizes) else (form, below, turned)
 
 
 def _array(node: Node, given: Container[Node]) -> Node | None:
