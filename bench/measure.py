@@ -13,7 +13,8 @@ from typing import Any
 from bench.contestants import ENTRIES, OURS
 from bench.jobs import Job
 from bench.pool import Pool, Worker, WorkerError
-from bench.stats import calibrated, ratios
+from bench.stats import calibrated, ratios, spread
+from bench.text import number, seconds
 
 Turn = Callable[[], float]
 Figure = dict[str, Any]
@@ -80,11 +81,15 @@ class Trainee:
 
     worker: Worker
     epochs: int
+    steps: int  # in these epochs
     first: float  # seconds of the first call beyond those of the second
     loss: float  # after the epochs that all train alike
 
     def turn(self) -> float:
         return self.worker.ask("train", epochs=self.epochs)["seconds"]
+
+    def step(self) -> float:
+        return self.turn() / self.steps
 
 
 def proof_epochs(job: Job) -> int:
@@ -95,7 +100,7 @@ def proof_epochs(job: Job) -> int:
     return max(1, round(steps / job.batches))
 
 
-def ready(run: Run, name: str, job: Job, threads: int, seconds: float) -> Trainee:
+def ready(run: Run, name: str, job: Job, threads: int, wanted: float) -> Trainee:
     """Load a job, train as all do, and find out how many epochs last long enough."""
     worker, proof = run.pool.get(name, threads, job.dtype), proof_epochs(job)
     worker.ask("load", job=dataclasses.asdict(job))
@@ -109,43 +114,40 @@ def ready(run: Run, name: str, job: Job, threads: int, seconds: float) -> Traine
             timed[count] = worker.ask("train", epochs=count * proof)["seconds"]
         return timed[count]
 
-    if again > 2 * seconds:  # then fewer than `proof` will do
-        epochs = max(1, round(proof * seconds / again))
+    if again > 2 * wanted:  # then fewer than `proof` will do
+        epochs = max(1, round(proof * wanted / again))
     else:
-        epochs = proof * calibrated(seconds_of, seconds)
+        epochs = proof * calibrated(seconds_of, wanted)
     for note in worker.ask("notes")["notes"]:
         run.warn(f"{ENTRIES[name].title}: {note}")
         run.results["fallback"] = run.results.get("fallback", False) or "refused" in note
-    return Trainee(worker, epochs, max(0.0, first - again), loss)
+    return Trainee(worker, epochs, epochs * job.batches, max(0.0, first - again), loss)
 
 
 def trainees(
-    run: Run, job: Job, threads: int, names: list[str], seconds: float
+    run: Run, job: Job, threads: int, names: list[str], wanted: float
 ) -> dict[str, Trainee]:
     found = {}
     for name in names:
         try:
-            found[name] = ready(run, name, job, threads, seconds)
+            found[name] = ready(run, name, job, threads, wanted)
         except WorkerError as error:
             run.warn(f"{job.title}: {error}")
     return found
 
 
 def trained(
-    run: Run, job: Job, threads: int, names: list[str], count: int, seconds: float
+    run: Run, job: Job, threads: int, names: list[str], count: int, wanted: float
 ) -> tuple[dict[str, Trainee], dict[str, list[float]]]:
     """Return who took part, and everyone's seconds for a step, round by round."""
-    ready_ones = trainees(run, job, threads, names, seconds)
-    quickest = 3 * seconds
-
-    def turn(name: str, one: Trainee) -> Turn:
-        return lambda: one.turn() / (one.epochs * job.batches)
+    ready_ones = trainees(run, job, threads, names, wanted)
+    quickest = 3 * wanted
 
     slow = {
         name for name, one in ready_ones.items()
         if not ENTRIES[name].main and one.epochs == 1 and one.turn() > quickest
     }  # fmt: skip
-    turns = {name: turn(name, one) for name, one in ready_ones.items()}
+    turns: dict[str, Turn] = {name: one.step for name, one in ready_ones.items()}
     few = min(3, count)  # the long runs of those that no target is about
     values = rounds(run, turns, few)
     more = rounds(run, {n: t for n, t in turns.items() if n not in slow}, count - few)
@@ -160,8 +162,8 @@ def told(values: dict[str, list[float]]) -> str:
     if not values.get(OURS):
         return "no figure of ours"
     ours = values[OURS]
-    parts = [f"ours {sorted(ours)[len(ours) // 2] * 1e6:,.3g} µs"]
+    parts = [f"ours {seconds(spread(ours).median)}"]
     for name, theirs in values.items():
         if name != OURS and theirs:
-            parts.append(f"{name} {ratios(theirs, ours).median:.3g}×")
+            parts.append(f"{name} {number(ratios(theirs, ours).median)}×")
     return ", ".join(parts)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from bench import environment
 from bench.contestants import ENTRIES, MULTIPLIERS, OURS
 from bench.jobs import JOBS, SMALL, Job
-from bench.measure import Run, Trainee, rounds, told, trained
+from bench.measure import Run, Trainee, rounds, told, trained, trainees
 from bench.pool import WorkerError
 from bench.stats import calibrated, strays
 
@@ -300,13 +300,18 @@ def growth(run: Run) -> None:
 
 
 def precision(run: Run) -> None:
-    """Time float32 and float64, in the same rounds of turns."""
+    """Time float32 and float64, in the same rounds."""
     for key in ("spiral", "adam64", "adam784"):
-        for dtype in ("float32", "float64"):
-            job = replace(JOBS[key], dtype=dtype)
-            _, values = trained(run, job, 1, chosen(run, MAIN), 3, run.options.seconds / 2)
+        jobs = {dtype: replace(JOBS[key], dtype=dtype) for dtype in ("float32", "float64")}
+        turns = {}
+        for dtype, job in jobs.items():
+            who = trainees(run, job, 1, chosen(run, MAIN), run.options.seconds / 2)
+            turns |= {f"{name} {dtype}": one.step for name, one in who.items()}
+        found = rounds(run, turns, 3)
+        for dtype, job in jobs.items():
+            mine = {n.split()[0]: each for n, each in found.items() if n.endswith(dtype)}
             run.figure(
                 "precision", key=key, dtype=dtype, title=f"{job.title}, {dtype}", threads=1,
-                unit="s", values=values,
+                unit="s", values=mine,
             )  # fmt: skip
-            run.say(f"{key} {dtype}: {told(values)}")
+            run.say(f"{key} {dtype}: {told(mine)}")

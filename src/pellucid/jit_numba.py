@@ -258,7 +258,7 @@ def _words() -> dict[str, Any]:
     return {
         "__name__": "pellucid_program",
         "np": np,
-        "kernel": _decorator(MATH),
+        "kernel": _decorator(MATH)(forceinline=True),  # a call would keep a loop from vectors
         "exact": _decorator(set()),
         "loops": _decorator(SUMS),
         "address": address,

@@ -48,7 +48,7 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool, batch: int) -
 
 
 def _update(plan: Blueprint) -> Looped:
-    """The optimizer's formula; `check` is 0, and NaN where a gradient or anything new is not finite."""
+    """The formula of the optimizer; `check` is 0, or NaN after a gradient or a result that is so."""
     grads = symbolic("grads", (plan.net.size,), plan.dtype)
     t, rate = number_leaf("t"), number_leaf("learning_rate")
     new, state = plan.optimizer.update(plan.flat, grads, plan.state, t, rate)

@@ -267,8 +267,8 @@ class _Printer:
         """Bring an operand to the precision it is computed in."""
         if want is None or (node.dtype == want and not (node.weak and want.itemsize < 8)):
             return tree
-        if isinstance(tree, ast.Constant) and want.itemsize == 8 and want.kind == "f":
-            return text.literal(float(tree.value))  # type: ignore[arg-type]
+        if isinstance(tree, ast.Constant) and want.kind == "f":
+            return _typed(float(tree.value), want)  # type: ignore[arg-type]
         return ast.Call(text.parsed(SHORT[want.name]), [tree], [])
 
     def _scalar(self, tree: Tree, kind: np.dtype[Any]) -> Tree:

@@ -104,7 +104,8 @@ def _traced(node: Node) -> Node:
 
 
 def _precisely(whole: Node, node: Node) -> Node:
-    return whole if whole.dtype == node.dtype else ops.astype(whole, node.dtype)  # type: ignore[no-any-return]
+    same: Node = whole if whole.dtype == node.dtype else ops.astype(whole, node.dtype)
+    return same
 
 
 def _reduced(node: Node) -> Node:
