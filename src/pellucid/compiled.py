@@ -99,31 +99,36 @@ class Drive:
 
 
 CHUNK = 1024  # rows of a prediction that go through the network together
+SMALL = 2**15  # numbers that are copied, rather than a call set out for where they stand
 
 
 class Forward:
-    """A compiled forward pass, and its memory for one row, which is asked for most."""
+    """A compiled forward pass, and its memory for the few numbers of rows that it was asked for."""
 
     def __init__(self, machine: Machine, net: Network, params: Array) -> None:
         self.machine, self.net, self.params = machine, net, params
-        self.small: tuple[Array, Array, Any] | None = None  # X, prediction, the call
+        self.small: dict[int, tuple[Array, Array, Any]] = {}  # by rows: X, prediction, the call
         self.lock = threading.Lock()
 
     def __call__(self, X: Array) -> Array:
         """Return the prediction for every row, as an array of the caller's own."""
-        if len(X) > 1:
-            X = np.ascontiguousarray(X)
-            out, call = self._bound(X)
+        if X.size > SMALL:
+            out, call = self._bound(np.ascontiguousarray(X))
             call()
             return out
         with self.lock:
-            if self.small is None:
-                row = np.empty_like(X, order="C")
-                self.small = (row, *self._bound(row))
-            row, out, call = self.small
-            row[...] = X
+            rows, out, call = self.small.get(len(X)) or self._set_out(X)
+            rows[...] = X
             call()
             return out.copy()
+
+    def _set_out(self, X: Array) -> tuple[Array, Array, Any]:
+        """Set memory out for so many rows: setting out the call takes longer than a small one."""
+        if len(self.small) > 7:
+            self.small.clear()
+        rows = np.empty_like(X, order="C")
+        self.small[len(X)] = (rows, *self._bound(rows))
+        return self.small[len(X)]
 
     def _bound(self, X: Array) -> tuple[Array, Any]:
         sizes = {"rows": len(X), "chunk": min(len(X), CHUNK)}

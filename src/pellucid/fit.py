@@ -25,7 +25,6 @@ from pellucid.history import NUMPY, Backend, History
 from pellucid.run import Runner
 from pellucid.train import Blueprint, Step
 
-
 # of a whole run: whether samples are weighted, and about how many are held out and in a batch
 Kind = tuple[bool, int, int]
 

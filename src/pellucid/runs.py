@@ -48,7 +48,7 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool, batch: int) -
 
 
 def _update(plan: Blueprint) -> Looped:
-    """The formula of the optimizer; `check` is 0, or NaN after a gradient or a result that is so."""
+    """The formula of the optimizer; `check` is 0, or NaN where anything is not finite."""
     grads = symbolic("grads", (plan.net.size,), plan.dtype)
     t, rate = number_leaf("t"), number_leaf("learning_rate")
     new, state = plan.optimizer.update(plan.flat, grads, plan.state, t, rate)
