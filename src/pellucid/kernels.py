@@ -535,34 +535,56 @@ def tanh64(x: np.float64) -> np.float64:
 def sigmoid32(x: np.float32) -> np.float32:
     """1 / (1 + exp(-x)), within 1.9 ulp also where it is tiny.
 
-    With z = exp(-|x|):  w = 1/(1 + z) for x > 0, else z w as z - z z w, where w is corrected for
-    the rounding of 1 + z;  near 0:  (1 + tanh(x/2))/2.
+    With exp(-x) = 2^k (1 + q), t = 2^-|k|:  t / (1 + t + q), for k < 0:  1 / (1 + t (1 + q)).
+    Every step rounds once and rises or falls with x, so the whole is monotone.
     """
-    size = abs(x)
-    z = exp32(-size)
-    d = np.float32(1.0) + z
-    w = np.float32(1.0) / d
-    low = z - z * z * (w - (z - (d - np.float32(1.0))) * w * w)
-    far = low if x < np.float32(0.0) else w
-    near = np.float32(0.5) + np.float32(0.5) * tanh_near32(np.float32(0.5) * x)
-    return near if size < np.float32(1.0986) else far
+    y = -x
+    y = np.float32(104.0) if y > np.float32(104.0) else y
+    y = np.float32(-104.0) if y < np.float32(-104.0) else y
+    rounded = y * np.float32(1.44269502) + np.float32(12582912.0)
+    k = rounded - np.float32(12582912.0)
+    r = (y - k * np.float32(0.693359375)) - k * np.float32(-0.000212194442)
+    q = r + exp_tail32(r)
+    n = np.float32(np.float32(12582912.0) - abs(k)).view(np.uint32)  # its low bits are -|k|
+    half = np.uint32(np.int32(np.int32(n - np.uint32(0x4B400000)) >> np.int32(1)))
+    a = two_to32(half)
+    b = two_to32(np.uint32(n - half))
+    t = a * b
+    above = np.float32(1.0) + t * (np.float32(1.0) + q)
+    late = np.float32(1.0) + (t + q)  # 1 + t is rounded where t is small, t + q where it is not
+    early = (np.float32(1.0) + t) + q
+    below = late if t < np.float32(0.001) else early
+    w = np.float32(1.0) / (above if k < np.float32(0.0) else below)
+    low = w * a * b  # in two steps, for t may be 0 where the result is subnormal
+    return w if k < np.float32(0.0) else low
 
 
 @kernel
 def sigmoid64(x: np.float64) -> np.float64:
     """1 / (1 + exp(-x)), within 1.9 ulp also where it is tiny.
 
-    With z = exp(-|x|):  w = 1/(1 + z) for x > 0, else z w as z - z z w, where w is corrected for
-    the rounding of 1 + z;  near 0:  (1 + tanh(x/2))/2.
+    With exp(-x) = 2^k (1 + q), t = 2^-|k|:  t / (1 + t + q), for k < 0:  1 / (1 + t (1 + q)).
+    Every step rounds once and rises or falls with x, so the whole is monotone.
     """
-    size = abs(x)
-    z = exp64(-size)
-    d = np.float64(1.0) + z
-    w = np.float64(1.0) / d
-    low = z - z * z * (w - (z - (d - np.float64(1.0))) * w * w)
-    far = low if x < np.float64(0.0) else w
-    near = np.float64(0.5) + np.float64(0.5) * tanh_near64(np.float64(0.5) * x)
-    return near if size < np.float64(1.0986) else far
+    y = -x
+    y = np.float64(746.0) if y > np.float64(746.0) else y
+    y = np.float64(-746.0) if y < np.float64(-746.0) else y
+    rounded = y * np.float64(1.4426950408889634) + np.float64(6755399441055744.0)
+    k = rounded - np.float64(6755399441055744.0)
+    r = (y - k * np.float64(0.6931471803691238)) - k * np.float64(1.9082149292705877e-10)
+    q = r + exp_tail64(r)
+    n = np.float64(np.float64(6755399441055744.0) - abs(k)).view(np.uint64)  # its low bits are -|k|
+    half = np.uint64(np.int64(np.int64(n - np.uint64(0x4338000000000000)) >> np.int64(1)))
+    a = two_to64(half)
+    b = two_to64(np.uint64(n - half))
+    t = a * b
+    above = np.float64(1.0) + t * (np.float64(1.0) + q)
+    late = np.float64(1.0) + (t + q)  # 1 + t is rounded where t is small, t + q where it is not
+    early = (np.float64(1.0) + t) + q
+    below = late if t < np.float64(0.001) else early
+    w = np.float64(1.0) / (above if k < np.float64(0.0) else below)
+    low = w * a * b  # in two steps, for t may be 0 where the result is subnormal
+    return w if k < np.float64(0.0) else low
 
 
 @kernel
