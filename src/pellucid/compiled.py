@@ -52,6 +52,7 @@ class Drive:
         shuffle: bool,
         learning_rate: float,
         logged: int,
+        room: dict[str, Array],
     ) -> None:
         self.machine, self.numbers, self.logged = machine, numbers, logged
         self.first = numbers.epochs
@@ -59,8 +60,8 @@ class Drive:
             "rows": len(data), "batch": batch_size, "held": len(held) if held else 0,
             "since": numbers.since, "shuffled": int(shuffle), "logged": logged,
         }  # fmt: skip
-        given = _given(net, numbers, data, batch_size, held)
-        self.arrays = {m.name: _array(m, given, sizes) for m in machine.run.memory}
+        given = _given(net, numbers, data, batch_size, held, room)
+        self.arrays = {m.name: _array(m, given, sizes, room) for m in machine.run.memory}
         masks = [name for name in self.arrays if name.startswith("mask")]
         keys = [rng.key(seed, "shuffle"), *(rng.key(seed, "dropout", k) for k in range(len(masks)))]
         self.arrays["keys"][:] = np.array(keys, np.uint64)
@@ -133,7 +134,7 @@ class Forward:
     def _bound(self, X: Array) -> tuple[Array, Any]:
         sizes = {"rows": len(X), "chunk": min(len(X), CHUNK)}
         given = {"X": X, **_slots(self.net, self.params, "")}
-        arrays = {m.name: _array(m, given, sizes) for m in self.machine.run.memory}
+        arrays = {m.name: _array(m, given, sizes, {}) for m in self.machine.run.memory}
         return arrays["prediction"], self.machine.code.bind(*arrays.values(), *sizes.values())
 
 
@@ -143,10 +144,15 @@ def _slots(net: Network, flat: Array, before: str) -> dict[str, Array]:
 
 
 def _given(
-    net: Network, numbers: Numbers, data: Batch, batch_size: int, held: Batch | None
+    net: Network,
+    numbers: Numbers,
+    data: Batch,
+    batch_size: int,
+    held: Batch | None,
+    room: dict[str, Array],
 ) -> dict[str, Array]:
     """Return the arrays that a run shares with the model: data, parameters, gradients, state."""
-    grads = np.zeros_like(numbers.params)
+    grads = _empty("grads", numbers.params.shape, numbers.params.dtype, room)
     given = {"params": numbers.params, "grads": grads, **numbers.state}
     given |= _slots(net, numbers.params, "") | _slots(net, grads, "d_") | _feeds(data, "", "")
     if batch_size >= len(data):  # one batch of all: nothing is copied
@@ -154,12 +160,23 @@ def _given(
     return given | (_feeds(held, "held_", "") if held else {})
 
 
-def _array(m: Memory, given: Mapping[str, Array], sizes: Mapping[str, int]) -> Array:
+def _array(
+    m: Memory, given: Mapping[str, Array], sizes: Mapping[str, int], room: dict[str, Array]
+) -> Array:
     if m.name in given:
         return given[m.name]
     if m.data is not None:
         return np.ascontiguousarray(m.data)
-    return np.zeros(tuple(eval(str(s), {}, dict(sizes)) for s in m.shape), m.dtype)
+    shape = tuple(eval(str(s), {}, dict(sizes)) for s in m.shape)
+    return _empty(m.name, shape, m.dtype, room)
+
+
+def _empty(name: str, shape: tuple[int, ...], dtype: Any, room: dict[str, Array]) -> Array:
+    """Return an array to work in: the one of the last run, if that fits, for new memory is slow."""
+    old = room.get(name)
+    if old is None or old.shape != shape or old.dtype != dtype:
+        old = room[name] = np.zeros(shape, dtype)
+    return old
 
 
 def _feeds(batch: Batch, before: str, after: str) -> dict[str, Array]:
@@ -171,7 +188,8 @@ def _feeds(batch: Batch, before: str, after: str) -> dict[str, Array]:
 # -- the loop ------------------------------------------------------------------------------------
 
 SLICE = 0.05  # seconds between two looks at the keyboard and the callbacks
-SNAPSHOT = 0.5  # seconds between two copies of the numbers
+SNAPSHOT = 0.5  # seconds between two copies of the numbers, at least,
+COPIES = 50  # and so many times the seconds that a copy takes
 LOGGED = 65_536  # epochs that a slice may have
 
 
@@ -188,6 +206,7 @@ class Whole(Loop):
     def _train(self, history: History) -> None:
         self.drive = self._drive()
         self.steps, copied = 1, time.perf_counter()
+        self.copying = 0.0  # seconds that a copy of the numbers takes
         while history.epochs < self.epochs and not history.stopped:
             clock = time.perf_counter()
             fine = self.drive.take(self._most(history))
@@ -197,8 +216,15 @@ class Whole(Loop):
                 return
             now = time.perf_counter()
             self._pace(now - clock)
-            if not self.drive.clock[1] and now - copied > SNAPSHOT:
-                self.good, copied = self.stepper.numbers.copy(), now
+            if not self.drive.clock[1] and now - copied > max(SNAPSHOT, COPIES * self.copying):
+                self._remember()
+                copied = now
+
+    def _remember(self) -> None:
+        """Copy the numbers, to come back to."""
+        start = time.perf_counter()
+        self.good.restore(self.stepper.numbers)
+        self.copying = time.perf_counter() - start
 
     def _drive(self) -> Drive:
         assert self.machine is not None
@@ -206,7 +232,7 @@ class Whole(Loop):
         return Drive(
             self.machine, plan.net, self.stepper.numbers, self.stepper.seed, self.data,
             self.batch_size, self.held, self.shuffle, self.learning_rate,
-            max(1, min(self.epochs, LOGGED)),
+            max(1, min(self.epochs, LOGGED)), self.stepper.room,
         )  # fmt: skip
 
     @property

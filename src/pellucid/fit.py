@@ -43,6 +43,15 @@ class Stepper:
         self.programs: dict[bool, tuple[Step, Runner]] = {}
         self.runs: dict[Kind, Any] = {}  # printed as loops
         self.machines: dict[Kind, Any] = {}  # compiled runs
+        self.room: dict[str, Array] = {}  # what compiled runs work in
+        self.spare: Numbers | None = None  # memory for a snapshot
+
+    def snapshot(self) -> Numbers:
+        """Return a copy of the numbers, in memory that the next snapshot takes over."""
+        if self.spare is None:
+            self.spare = self.numbers.copy()
+        self.spare.restore(self.numbers)
+        return self.spare
 
     def program(self, weighted: bool) -> tuple[Step, Runner]:
         """Return the traced step and its loaded program."""
@@ -101,7 +110,7 @@ class Loop:
         """Train, and return what happened."""
         history, start = History(self.backend), time.perf_counter()
         numbers = self.stepper.numbers
-        self.good, self.first = numbers.copy(), numbers.epochs
+        self.good, self.first = self.stepper.snapshot(), numbers.epochs
         self._tell(
             "on_train_begin",
             {"epochs": self.epochs, "samples": len(self.data), "batches": self.batches},
@@ -155,12 +164,12 @@ class Stepwise(Loop):
     def _train(self, history: History) -> None:
         numbers = self.stepper.numbers
         for epoch in range(self.epochs):
-            self.good = numbers.copy()
+            self.good.restore(numbers)  # a callback may have changed the model
             logs = self._epoch(epoch, history)
             if logs is None:
                 return
             history.append(logs)
-            self.good = numbers.copy()
+            self.good.restore(numbers)
             if self._told(epoch, logs, history):
                 return
 
