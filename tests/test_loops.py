@@ -23,7 +23,7 @@ from pellucid.errors import PellucidError
 from pellucid.graph import Node, build, evaluate, lift, symbolic
 from pellucid.op import OPS
 from pellucid.show import library
-from pellucid.show.loops import Looped, looped
+from pellucid.show.loops import Looped, looped, safe
 from pellucid.show.lower import SMALL, NotLoops
 
 N = symbol("n")
@@ -101,7 +101,12 @@ def as_python(j: Job, feed: Mapping[Node, Any], n: int = 1) -> dict[str, Any]:
     with np.errstate(all="ignore"):
         got = scope[f.name](*(given.get(p, n) for p in f.parameters))
     numbers = got if isinstance(got, tuple) else (got,)
-    return arrays | dict(zip(f.returns, numbers, strict=False))
+    return _by_name(j, arrays) | dict(zip(f.returns, numbers, strict=False))
+
+
+def _by_name(j: Job, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arrays under the names that they were asked for by: printed, some have another."""
+    return {name: arrays[safe(name)] for name in j.wanted if safe(name) in arrays}
 
 
 class Unit:
@@ -151,7 +156,7 @@ class Unit:
         out = np.full((len(self.jobs), 9), 77.0)
         self.code(*full, out)
         return [
-            a | dict(zip(j.function.returns, row, strict=False))
+            _by_name(j, a) | dict(zip(j.function.returns, row, strict=False))
             for a, j, row in zip(made, self.jobs, out, strict=True)
         ]
 
@@ -187,8 +192,6 @@ def check_python(j: Job, n: int = 5, seed: int = 0) -> None:
 # -- every op --------------------------------------------------------------------------------------
 
 NOT_PRINTED = {  # why
-    "concatenate": "pieces of several arrays: no single place for an element to come from",
-    "unslice": "writes at a stride into zeros",
     "running_sum": "each value needs the one before",
     "argsort": "sorts",
     "einstein_sum": "a contraction in words of its own; a matrix product is printed",

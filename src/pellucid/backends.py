@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pellucid import jit_cache
 from pellucid.batches import Batch
 from pellucid.dims import Dim, Shape
 from pellucid.errors import ArgumentError
-from pellucid.fit import Kind, Stepper, kind_of
+from pellucid.fit import Kind, Loop, Stepper, Stepwise, kind_of
 from pellucid.graph import Array, Node, order
 from pellucid.history import NUMPY, Backend
 from pellucid.run import Runner
@@ -79,6 +80,15 @@ def working(stepper: Stepper) -> list[tuple[Shape, Any]]:
         return [(m.shape, m.dtype) for m in arrays]
     except NotLoops:
         return stepper.program(False)[1].plan.buffers
+
+
+def loop_on(machine: Any) -> Callable[..., Loop]:
+    """Return what makes the training loop of a backend: compiled where there is a machine."""
+    if machine is None:
+        return Stepwise
+    from pellucid.compiled import Whole
+
+    return partial(Whole, machine=machine)
 
 
 def _printed(make: Callable[[], Any]) -> Any:

@@ -19,7 +19,7 @@ from pellucid.fit import Loop
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.nn.network import Network
-from pellucid.show.loops import Memory
+from pellucid.show.loops import Memory, safe
 from pellucid.show.training import COUNTS, INT, Run
 
 
@@ -140,7 +140,8 @@ class Forward:
 
 def _slots(net: Network, flat: Array, before: str) -> dict[str, Array]:
     """Return every parameter's part of a flat array, by name."""
-    return {f"{before}{s.name}": flat[s.start : s.stop].reshape(s.shape) for s in net.slots}
+    parts = ((safe(f"{before}{s.name}"), s) for s in net.slots)
+    return {name: flat[s.start : s.stop].reshape(s.shape) for name, s in parts}
 
 
 def _given(
@@ -153,7 +154,8 @@ def _given(
 ) -> dict[str, Array]:
     """Return the arrays that a run shares with the model: data, parameters, gradients, state."""
     grads = _empty("grads", numbers.params.shape, numbers.params.dtype, room)
-    given = {"params": numbers.params, "grads": grads, **numbers.state}
+    state = {safe(name): array for name, array in numbers.state.items()}
+    given = {"params": numbers.params, "grads": grads, **state}
     given |= _slots(net, numbers.params, "") | _slots(net, grads, "d_") | _feeds(data, "", "")
     if batch_size >= len(data):  # one batch of all: nothing is copied
         given |= _feeds(data, "", "_batch")
@@ -265,7 +267,7 @@ class Whole(Loop):
         """Log the epochs that have ended, and tell the callbacks."""
         numbers, done = self.stepper.numbers, history.epochs
         if self.step or self._acts("on_batch_end"):
-            self._tell("on_batch_end", self.drive.last(), (self.step or self.batches) - 1)
+            self._batch_ended()
         if (now := numbers.epochs - self.first) > done:
             rows = self.drive.logs(self.first + done, numbers.epochs)
             history.extend(self.drive.names, rows)
@@ -275,13 +277,24 @@ class Whole(Loop):
                     callback.on_epoch_end(epoch, logs)
             history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
 
+    def _batch_ended(self) -> None:
+        """Tell of a step; where that changes the model at an epoch's end, evaluate it again."""
+        numbers, last = self.stepper.numbers, not self.step and self.validate
+        before = numbers.params.copy() if last else None
+        self._tell("on_batch_end", self.drive.last(), (self.step or self.batches) - 1)
+        if before is not None and not np.array_equal(before, numbers.params):
+            values = list(self.validate().values())
+            slot = (numbers.epochs - 1 - self.first) % self.drive.logged
+            self.drive.arrays["logs"][slot, len(self.drive.names) - len(values) :] = values
+
     def _return(self, history: History) -> None:
         """Go back to the last snapshot, and take the steps up to the last whole epoch again."""
         last = int(self.drive.clock[0])
         self._again((last - self.good.epochs) * self.batches)
         history.cut(history.whole)
-        rows = self.drive.logs(self.first + history.epochs, last)
-        history.extend(self.drive.names, rows)
+        if last - self.first > history.epochs:
+            rows = self.drive.logs(self.first + history.epochs, last)
+            history.extend(self.drive.names, rows)
 
     def _again(self, steps: int) -> None:
         self.stepper.numbers.restore(self.good)

@@ -104,7 +104,7 @@ class Loop:
     callbacks: Sequence[Callback]
     held: Batch | None = None
     backend: Backend = NUMPY
-    validate: Any = None  # () -> {"val_loss": …}, for the NumPy backend
+    validate: Any = None  # () -> {"val_loss": …}, by NumPy
 
     def run(self) -> History:
         """Train, and return what happened."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import intake
-from pellucid.backends import Reading, chosen, reading, working
+from pellucid.backends import Reading, chosen, loop_on, reading, working
 from pellucid.batches import Batch, Numbers
 from pellucid.callbacks import Callback, Lines
 from pellucid.checkpoint import restore, save
@@ -23,7 +23,7 @@ from pellucid.errors import (
     PellucidError,
     one_of,
 )
-from pellucid.fit import Loop, Stepper, Stepwise
+from pellucid.fit import Stepper
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.losses import Loss
@@ -317,15 +317,9 @@ class Sequential:
             return self.history
         if verbose > 1:
             print(f"backend {how}: {how.why}")
-        common = (self._steps(), train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
-        if machine:
-            from pellucid.compiled import Whole
-
-            loop: Loop = Whole(*common, held=checked, backend=how, machine=machine)
-        else:
-            validate = (lambda: self._validated(checked)) if checked else None
-            loop = Stepwise(*common, held=checked, backend=how, validate=validate)
-        self.history = loop.run()
+        validate = (lambda: self._validated(checked)) if checked else None
+        settings = (train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
+        self.history = loop_on(machine)(self._steps(), *settings, checked, how, validate).run()
         return self.history
 
     def _validated(self, held: Batch) -> dict[str, float]:

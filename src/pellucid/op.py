@@ -45,6 +45,9 @@ class Op:
     domain: tuple[tuple[float, float], ...] = ((-2.0, 2.0),)  # per operand, where tests sample
     monoid: tuple[float, str] | None = None  # a reduction's identity and combining op
     index: Callable[..., tuple[str, ...]] | None = None  # of a view: (its index, x, y) -> that of x
+    # of what is put together: (its index, its shape, *operands' shapes) -> where an element comes
+    # from, as (condition, operand, index there); no operand is 0, the last has no condition
+    pieces: Callable[..., list[tuple[str, int | None, tuple[str, ...]]]] | None = None
     torch: str = ""  # the same in PyTorch, for conformance and export
     onnx: str = ""
     note: str = ""  # a second sentence for the reference: why it is computed this way, sources

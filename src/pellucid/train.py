@@ -96,7 +96,7 @@ class Blueprint:
         done = simplified(named)
         inputs = [self.X, self.Y, *([self.weights] if weighted else []), *(m.leaf for m in masks)]
         inputs += [self.flat, *self.state.values(), t, rate]
-        used = {*order(done.outputs.values()), self.X, self.Y, self.flat}
+        used = {*order(done.outputs.values()), self.X, self.Y, self.flat, *self.state.values()}
         program = self._printed_step(done, [x for x in inputs if x in used], list(stores))
         return Step(program, masks, done)
 

@@ -256,7 +256,7 @@ class _Course:
         self.batches = -(-len(shared.data) // shared.size)
         self.drive = Drive(
             shared.machine, shared.model._built, self.numbers, run.begin, shared.data,
-            shared.size, shared.held, True, shared.model.optimizer.learning_rate, self.logged,
+            shared.size, shared.held, True, shared.model.optimizer.learning_rate, self.logged, {},
         )  # fmt: skip
         self.logs: Array = self.drive.arrays["logs"]
         self.done = 0  # epochs whose logs have been read

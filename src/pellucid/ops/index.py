@@ -12,7 +12,7 @@ from pellucid.dims import Dim, Shape, Size
 from pellucid.errors import DtypeError, ShapeError, TraceError
 from pellucid.graph import FUNCTIONS, Node, lift, mismatch
 from pellucid.ops.core import Array, axes_of, axis_of, broadcast, helper, op, public
-from pellucid.ops.places import Index, plus, scaled
+from pellucid.ops.places import Index, plus, scaled, within
 from pellucid.ops.shape import expand_dims, moveaxis, ravel
 
 
@@ -96,7 +96,7 @@ _slice = op("slice", "x, index=()", numpy="x[index]", formula="$x_{$index}", kin
     {"index": (None, 0, slice(None, None, 2))}))
 
 _unslice = op("unslice", "g, shape=(), index=()", formula=r"\operatorname{unslice}($g)",
-    kind="scatter",
+    kind="scatter", pieces=lambda places, y, x, shape, index: within(places, y, x, index),
     numpy='''def unslice(g, shape=None, index=None):
     """An array of zeros with g at the index."""
     out = np.zeros(shape, g.dtype)

@@ -87,6 +87,65 @@ def plus(place: str, shift: str | Size) -> str:
     return place if shift in ("0", 0) else f"{place} + {shift}"
 
 
+Piece = tuple[str, int | None, Index]  # condition, operand, index in it
+
+
+def joined(index: Index, y: Shape, *xs: Shape, axis: int) -> list[Piece]:
+    """Along the axis come the elements of the first operand, then those of the next."""
+    pieces: list[Piece] = []
+    start: Size = 0
+    for k, x in enumerate(xs):
+        stop = start + x[axis]
+        place = index[axis] if start == 0 else f"{index[axis]} - {_closed(start)}"
+        condition = f"{index[axis]} < {_closed(stop)}" if k + 1 < len(xs) else ""
+        pieces.append((condition, k, (*index[:axis], place, *index[axis + 1 :])))
+        start = stop
+    return pieces
+
+
+def within(index: Index, y: Shape, x: Shape, cut: Any) -> list[Piece]:
+    """At the places that a slice takes stand the operand's elements, elsewhere zeros."""
+    tests, places = [], list[str]()
+    mine, sizes = iter(index), iter(y)
+    for part in cut:
+        if part is None:
+            places.append("0")
+            continue
+        place, size = next(mine), next(sizes)
+        start, stop, step = _bounds(part, size)
+        off = f"({plus(place, _negative(start))})" if start != 0 else place
+        if isinstance(part, slice):
+            places.append(off if step == 1 else f"({off}) // {_closed(step)}")
+            tests += [f"({off}) * {step} >= 0"] if start != 0 or step < 0 else []
+            tests += [f"{place} < {_closed(stop)}"] if step > 0 and stop != size else []
+            tests += [f"{place} > {_closed(stop)}"] if step < 0 and stop != -1 else []
+            tests += [f"({off}) % {_closed(step)} == 0"] if abs(step) != 1 else []
+        else:
+            tests.append(f"{place} == {_closed(start)}")
+    pieces: list[Piece] = [(" and ".join(tests), 0, (*places, *mine))]
+    return [*pieces, ("", None, ())] if tests else pieces
+
+
+def _bounds(part: Any, size: Size) -> tuple[Size, Size, int]:
+    """Return start, stop and step of a slice, of a single place just where it is."""
+    if not isinstance(part, slice):
+        return (part if part >= 0 else size + part), 0, 1
+    ends = (part.start, part.stop)
+    if isinstance(size, int) and all(v is None or isinstance(v, int) for v in ends):
+        low, high, stride = part.indices(size)
+        return low, high, stride
+    start, stop = ends
+    step = 1 if part.step is None else part.step
+    start = (0 if step > 0 else size - 1) if start is None else start
+    stop = (size if step > 0 else -1) if stop is None else stop
+    from_end = [size + k if isinstance(k, int) and k < 0 < step else k for k in (start, stop)]
+    return from_end[0], from_end[1], step
+
+
+def _negative(size: Size) -> str:
+    return f"-{_closed(size)}"
+
+
 def _closed(part: str | Size) -> str:
     text = str(part)
     return text if text.isidentifier() or text.isdigit() else f"({text})"

@@ -13,7 +13,7 @@ from pellucid.dims import Shape, Size
 from pellucid.errors import ShapeError
 from pellucid.graph import Node, check_name, lift, mismatch
 from pellucid.ops.core import Array, axes_of, axis_of, broadcast, normal_shape, op, public
-from pellucid.ops.places import Index, aligned, regrouped, unmoved
+from pellucid.ops.places import Index, aligned, joined, regrouped, unmoved
 
 Arrays = Sequence[Any]
 
@@ -235,7 +235,7 @@ def _pieces(g: Node, y: Node, *xs: Node, axis: int) -> list[Node]:
 
 _concatenate = op("concatenate", "*xs, axis=0", numpy="np.concatenate([*xs], axis=axis)",
     moves=True,
-    formula=r"[$xs]", kind="opaque",
+    formula=r"[$xs]", kind="opaque", pieces=joined,
     shape=_joined, vjp=_pieces, says="joins arrays along an axis", torch="torch.cat([*xs], axis)",
     onnx="Concat",
     examples=({"shapes": [(2, 3), (4, 3)]}, {"shapes": [(2, 3), (2, 1)], "axis": 1}))

@@ -155,10 +155,17 @@ def _into(tree: Any, out: str) -> str | None:
             return _call(OPERATORS[type(op)], [left, right], out)
         case ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=name)):
             if name in CALLS:
-                return _call(CALLS[name], tree.args, out, tree.keywords)
+                return _call(CALLS[name], tree.args, out, _with_axis(CALLS[name], tree.keywords))
             if not tree.keywords and isinstance(getattr(np, name, None), np.ufunc):
                 return _call(name, tree.args, out)
     return None
+
+
+def _with_axis(name: str, keywords: list[Any]) -> list[Any]:
+    """np.sum(x) is over all axes, np.add.reduce(x) over the first: so say axis=None."""
+    if not name.endswith(".reduce") or any(k.arg == "axis" for k in keywords):
+        return keywords
+    return [ast.keyword("axis", ast.Constant(None)), *keywords]
 
 
 def _call(name: str, args: list[Any], out: str, keywords: list[Any] | None = None) -> str:

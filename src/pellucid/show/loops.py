@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import text
+from pellucid import ops, text
 from pellucid.dims import Shape
 from pellucid.graph import Array, Node, order
 from pellucid.op import OPS, expression
@@ -35,7 +35,7 @@ from pellucid.show.python import WIDTH, wrapped
 from pellucid.show.schedule import LETTERS, Block, Statement, scheduled
 
 Tree = Any
-SHORT = {"float32": "f32", "float64": "f64", "int64": "np.int64", "bool": "bool"}
+SHORT = {"float32": "f32", "float64": "f64", "bool": "bool"}  # others are np.int64, …
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class _Printer:
         self.results = {k: new[v] for k, v in results.items()}
         self.stores = {k: new[v] for k, v in stores.items()}
         asked_for = {v: f"new_{k}" for k, v in self.stores.items()}
-        asked_for |= {v: k for k, v in self.returns.items()}
+        asked_for |= {v: safe(k) for k, v in self.returns.items()}
         self.names = _chosen_names(inputs, names, new, results, asked_for)
         self.constants: dict[Node, Memory] = {}
         self.uses: dict[str, None] = {}
@@ -111,8 +111,6 @@ class _Printer:
         self.batch = 0
         self.made: dict[Node, Statement] = {}  # the statement that computes a node
         self.statements = self._statements()
-        for s in self.statements:
-            s.reads = self._reads(s)
         self.blocks = scheduled(self.statements)
         self._in_place()
 
@@ -131,14 +129,50 @@ class _Printer:
             if (
                 self.made.get(node) is None
                 or not self.made[node].placed
-                or (self.made[node].name != name)
+                or (self.made[node].name != safe(name))
             ):
-                found.append(Statement(name, "store", node, node, placed=True))
-        found += [Statement(k, "store", v, v, placed=True) for k, v in self.stores.items()]
-        return found
+                found.append(Statement(safe(name), "store", node, node, placed=True))
+        for s in found:
+            s.reads = self._reads(s)
+        return [*found, *self._stores()]
+
+    def _stores(self) -> list[Statement]:
+        """Return the stores in an order in which none reads what another has overwritten.
+
+        Where there is none, as in a swap, or where a store reads its own array at another place,
+        the new value is computed as a whole first.
+        """
+        waiting = [self._store(name, node) for name, node in self.stores.items()]
+        early: list[Statement] = []
+        ordered: list[Statement] = []
+        while waiting:
+            s = next((s for s in waiting if not _spoils(s, waiting)), None)
+            if s is None:
+                s = next(s for s in waiting if _disturbed(s, waiting))
+                waiting[waiting.index(s)] = self._beforehand(s, early)
+            else:
+                waiting.remove(s)
+                ordered.append(s)
+        return [*early, *ordered]
+
+    def _store(self, name: str, node: Node) -> Statement:
+        leaf = next(x for x in self.inputs if x.op is None and x.name == name)
+        s = Statement(self.names[leaf], "store", node, node, placed=True, target=leaf)
+        s.reads = self._reads(s)
+        return s
+
+    def _beforehand(self, s: Statement, early: list[Statement]) -> Statement:
+        """Compute what is to be stored before anything is stored; return the store of that."""
+        assert s.target is not None
+        whole = ops.shape.identity(s.source, token=s.name)
+        self.names[whole] = _free(f"new_{s.name}", set(self.names.values()))
+        kept = self.made[whole] = Statement(self.names[whole], "map", whole, whole)
+        kept.reads = self._reads(kept)
+        early.append(kept)
+        return self._store(s.target.name, whole)
 
     def _statement(self, node: Node) -> Statement:
-        placed = next((k for k, v in self.results.items() if v is node), "")
+        placed = next((safe(k) for k, v in self.results.items() if v is node), "")
         name = placed or self._name(node)
         if is_product(node):
             return Statement(name, "call", node, node, placed=bool(placed))
@@ -174,7 +208,7 @@ class _Printer:
     def _name(self, node: Node) -> str:
         """Return a name that says what a value is: what it is for, or what it is made of."""
         if node not in self.names:
-            taken = {*self.names.values(), *self.returns, *self.results}
+            taken = {*self.names.values(), *map(safe, self.returns), *map(safe, self.results)}
             self.names[node] = _free(self._stem(node), taken)
         return self.names[node]
 
@@ -205,10 +239,10 @@ class _Printer:
     def _in_place(self) -> None:
         """Let a value take over the memory of an operand that nothing else reads."""
         for s in self.statements:
-            own = s.kind == "map" or (s.kind == "store" and s.name in self.results)
+            own = s.kind == "map" or (s.kind == "store" and s.target is None)
             taken = next((p for p in self._spent(s)), None) if own and s.kept else None
             if taken is not None:
-                taken.name, taken.shown = s.name, False
+                taken.home = s
 
     def _spent(self, s: Statement) -> Iterable[Statement]:
         """Yield whose values are read at this place by this statement, and never again."""
@@ -216,6 +250,8 @@ class _Printer:
         for node, index in s.reads:
             p = self.made.get(node)
             if p is None or p.placed or (index, p.kept) != mine or p.node.dtype != s.node.dtype:
+                continue
+            if p.room != s.room:  # an axis of 1 has the same index as the first of many
                 continue
             if [o for o in self.statements for n, _ in o.reads if n is node] == [s]:
                 yield p
@@ -249,7 +285,20 @@ class _Printer:
             return self._value(x, node.op.index(index, x.shape, node.shape, **node.settings))
         if node.op.kind == "index":
             return text.parsed(index[0])
+        if node.op.pieces:
+            return self._pieces(node, index)
         return self._map(node, index)
+
+    def _pieces(self, node: Node, index: tuple[str, ...]) -> Tree:
+        """Return the element of whichever operand stands at this place."""
+        assert node.op is not None and node.op.pieces is not None
+        shapes = [a.shape for a in node.args]
+        parts = node.op.pieces(index, node.shape, *shapes, **node.settings)
+        tree: Tree = None
+        for condition, k, place in reversed(parts):
+            own = _typed(0.0, node.dtype) if k is None else self._value(node.args[k], place)
+            tree = ast.IfExp(text.parsed(condition), own, tree) if condition else own
+        return tree
 
     def _map(self, node: Node, index: tuple[str, ...]) -> Tree:
         assert node.op is not None
@@ -269,7 +318,7 @@ class _Printer:
             return tree
         if isinstance(tree, ast.Constant) and want.kind == "f":
             return _typed(float(tree.value), want)  # type: ignore[arg-type]
-        return ast.Call(text.parsed(SHORT[want.name]), [tree], [])
+        return ast.Call(_cast(want), [tree], [])
 
     def _scalar(self, tree: Tree, kind: np.dtype[Any]) -> Tree:
         """Return an op's text as one of single numbers: kernels for NumPy's functions."""
@@ -277,8 +326,8 @@ class _Printer:
             case ast.Call(func=ast.Attribute(attr="where"), args=[c, a, b]):
                 return ast.IfExp(*(self._scalar(x, kind) for x in (c, a, b)))
             case ast.Call(func=ast.Attribute(value=x, attr="astype"), args=[to]):
-                short = SHORT[ast.unparse(to).removeprefix("np.")]
-                return ast.Call(text.parsed(short), [self._scalar(x, kind)], [])
+                wanted = np.dtype(ast.unparse(to).removeprefix("np."))
+                return ast.Call(_cast(wanted), [self._scalar(x, kind)], [])
             case (
                 ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=known))
                 | ast.Call(func=ast.Name(id=known))
@@ -309,7 +358,7 @@ class _Printer:
         self.refer = self._reference
         body = [line for block in self.blocks for line in self._block(block)]
         returns = [text.unparse(self._value(n, ())) for n in self.returns.values()]
-        results = [Memory(k, v.shape, v.dtype) for k, v in self.results.items()]
+        results = [Memory(safe(k), v.shape, v.dtype) for k, v in self.results.items()]
         arrays = [*results, *self.constants.values(), *self._buffers()]
         if self.work:
             arrays.append(Memory("work", (self.work,), self.dtype))
@@ -323,15 +372,14 @@ class _Printer:
 
     def _buffers(self) -> Iterable[Memory]:
         for s in self.statements:
-            if s.kind != "store" and not s.placed and s.kept and s.shown:
-                shape = tuple(s.node.shape[k] for k in s.kept)
-                yield Memory(s.name, shape, s.node.dtype)
+            if s.kind != "store" and not s.placed and s.kept and not s.home:
+                yield Memory(s.name, s.room, s.node.dtype)
 
     def _reference(self, node: Node, index: tuple[str, ...]) -> Tree:
         s = self.made.get(node)
         if s is None:
             return _indexed(self._leaf(node), index)
-        return _indexed(s.name, [index[k] for k in s.kept])
+        return _indexed(s.place, [index[k] for k in s.kept])
 
     def _leaf(self, node: Node) -> str:
         if node in self.names:
@@ -357,7 +405,7 @@ class _Printer:
             yield from (f"    {line}" for line in self._block(inner))
         for s in starting:
             if not s.in_memory and s.kept:
-                yield f"{text.unparse(_indexed(s.name, self._own(s)))} = {s.name}_sum"
+                yield f"{text.unparse(_indexed(s.place, self._own(s)))} = {self._sum(s)}"
 
     def _own(self, s: Statement) -> list[str]:
         index = s.own_letters()
@@ -375,7 +423,7 @@ class _Printer:
             if s.axes[d] not in s.reduced:
                 yield f"{pad}for {LETTERS[d]} in range({s.size(d)}):"
                 pad += "    "
-        yield f"{pad}{text.unparse(_indexed(s.name, self._own(s)))} = {zero}"
+        yield f"{pad}{text.unparse(_indexed(s.place, self._own(s)))} = {zero}"
 
     def _sum(self, s: Statement) -> str:
         return f"{s.name}_sum" if s.kept else s.name
@@ -385,8 +433,8 @@ class _Printer:
             return self._call(s)
         value = self._computed(s)
         if s.kind != "reduce":
-            return f"{text.unparse(_indexed(s.name, self._own(s)))} = {text.unparse(value)}"
-        target = _indexed(s.name, self._own(s)) if s.in_memory else text.name(self._sum(s))
+            return f"{text.unparse(_indexed(s.place, self._own(s)))} = {text.unparse(value)}"
+        target = _indexed(s.place, self._own(s)) if s.in_memory else text.name(self._sum(s))
         assert s.node.op is not None and s.node.op.monoid is not None
         combine = OPS[s.node.op.monoid[1]]
         want = s.node.dtype if s.node.dtype.kind == "f" else None
@@ -405,7 +453,7 @@ class _Printer:
         k, n = y.shape if form == "product_bt" else (x.shape[1], y.shape[1])
         way = best(form, self.batch, int(k), int(n)) if self.batch else form  # type: ignore[arg-type]
         self.uses[way] = None
-        args = [s.name, self._place(x), self._place(y), *map(str, (x.shape[0], k, n))]
+        args = [s.place, self._place(x), self._place(y), *map(str, (x.shape[0], k, n))]
         if "work" in library.parameters(way):
             self.work = max(self.work, int(k * n))  # type: ignore[arg-type]
             self.dtype = s.node.dtype
@@ -413,7 +461,7 @@ class _Printer:
         return f"{way}({', '.join(args)})"
 
     def _place(self, node: Node) -> str:
-        return self.made[node].name if node in self.made else self._leaf(node)
+        return self.made[node].place if node in self.made else self._leaf(node)
 
 
 # -- helpers -------------------------------------------------------------------------------------
@@ -452,6 +500,13 @@ def _literal(node: Node) -> Tree:
     return _typed(float(str(node.data)), node.dtype)
 
 
+def _cast(dtype: np.dtype[Any]) -> Tree:
+    """Return what turns a number into one of this dtype."""
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        raise NotLoops(f"{dtype} is not compiled", "use float32 or float64")
+    return text.parsed(SHORT.get(dtype.name, f"np.{dtype.name}"))
+
+
 def _typed(value: float, dtype: np.dtype[Any]) -> Tree:
     """Write a number in a precision: f32(0.5), since a bare 0.5 would promote to float64."""
     if dtype.kind == "b":
@@ -460,7 +515,7 @@ def _typed(value: float, dtype: np.dtype[Any]) -> Tree:
         info = np.iinfo(dtype)  # an extreme of no elements, where there is no infinity
         return text.literal(int(min(max(value, info.min), info.max)))
     plain = text.literal(float(value))
-    return plain if dtype.itemsize == 8 else ast.Call(text.name(SHORT[dtype.name]), [plain], [])
+    return plain if dtype.itemsize == 8 else ast.Call(_cast(dtype), [plain], [])
 
 
 def broken(line: str) -> str:
@@ -480,15 +535,51 @@ def _indexed(name: str, index: Sequence[str]) -> Tree:
     return ast.Subscript(text.name(name), whole, ast.Load())
 
 
-RESERVED = {"n", "np", "f32", "f64", "sum", "min", "max", "abs", "range", "work", *LETTERS}
+# what a printed run calls its own values
+RUN = """
+    train run gradients update evaluate predict epoch start step failed most slot row key order keys
+    clock rates totals last logs rows batch held since shuffled logged chunk check work params grads
+    gemm sgemm dgemm part address select carray kernel exact loops
+""".split()  # noqa: SIM905
+RESERVED = {"n", "np", "f32", "f64", "sum", "min", "max", "abs", "range", "bool", *LETTERS, *RUN}
+
+
+def _reserved(name: str) -> bool:
+    return name in RESERVED or name in _kernels()
+
+
+def safe(name: str) -> str:
+    """Return what a name that somebody chose is called in a printed run, which has its own names.
+
+    >>> safe("W1"), safe("epoch"), safe("epoch_")
+    ('W1', 'epoch_', 'epoch__')
+    """
+    own = name.startswith(("held_", "val_", "update_")) or name.endswith(("_batch", "_sum", "_"))
+    return f"{name}_" if own or (_reserved(name) and name not in ("params", "grads")) else name
 
 
 def _free(stem: str, taken: set[str]) -> str:
     name, k = stem, 1
-    while name in taken or name in RESERVED or name in _kernels():
+    while name in taken or _reserved(name):
         k += 1
         name = f"{stem}_{k}"
     return name
+
+
+def _spoils(s: Statement, waiting: Sequence[Statement]) -> bool:
+    """Say whether a store overwrites what is still to be read."""
+    return any(_reads_old(other, s) for other in waiting)
+
+
+def _disturbed(s: Statement, waiting: Sequence[Statement]) -> bool:
+    """Say whether a store reads what another one, or itself at another place, overwrites."""
+    return any(_reads_old(s, other) for other in waiting)
+
+
+def _reads_old(s: Statement, other: Statement) -> bool:
+    """Say whether `s` reads what `other` overwrites, but for the very element it overwrites."""
+    places = [index for node, index in s.reads if node is other.target]
+    return any(s is not other or index != s.own_letters() for index in places)
 
 
 def _chosen_names(
@@ -499,13 +590,13 @@ def _chosen_names(
     asked_for: Mapping[Node, str],
 ) -> dict[Node, str]:
     """Return the names that people know, on the nodes as they now are."""
-    found: dict[Node, str] = {leaf: leaf.name or names[leaf] for leaf in inputs}
-    used = {*found.values(), *results, *asked_for.values()}
+    found: dict[Node, str] = {leaf: safe(leaf.name or names[leaf]) for leaf in inputs}
+    used = {*found.values(), *map(safe, results), *asked_for.values()}
     for node, name in names.items():
         after = new.get(node)
         if after is not None and after.op is not None and after not in found and name not in used:
-            found[after] = name
-            used.add(name)
+            found[after] = _free(name, used)
+            used.add(found[after])
     for node, name in asked_for.items():
         if node.op is not None and node.op.kind != "view":
             found.setdefault(node, name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Mapping
 
-from pellucid import ops, text
+from pellucid import ops, protocol, text
 from pellucid.dims import Dim, Size
 from pellucid.errors import PellucidError
 from pellucid.graph import Node, lift, order
@@ -18,6 +18,7 @@ from pellucid.op import HELPERS, Op, compiled
 from pellucid.rewrite import rebuilt, substitute
 from pellucid.rules import READ_BACK
 
+assert protocol  # imported so that helpers, which are NumPy's text, run on nodes
 SMALL = 64  # a product with a matrix of fewer weights is written out as loops
 
 
@@ -75,7 +76,7 @@ def _expanded(node: Node, kernels: Container[str]) -> Node:
     op = node.op
     if op is None or (op.kind == "map" and not _calls_helpers(op, kernels)):
         return node
-    if op.kind in ("view", "dim", "index"):
+    if op.kind in ("view", "dim", "index") or op.pieces:
         return node
     if op.kind == "reduce" and op.monoid and not op.helper:
         return _reduced(node)

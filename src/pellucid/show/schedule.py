@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pellucid.dims import Dim, Size
 from pellucid.graph import Node
 
-LETTERS = "ijklpqrsuw"
+LETTERS = ("i", "j", "k", "l", "i2", "j2", "k2", "l2", "i3", "j3")  # of loops, by depth
 UNROLLED = 8  # a sum of at most so many terms is written inside the loop over what is kept
 
 Kind = Literal["map", "reduce", "call", "store"]
@@ -33,14 +33,25 @@ class Statement:
     source: Node  # what is computed at each place: the value itself, or what it sums
     reduced: frozenset[int] = frozenset()  # axes of the source that are summed away
     placed: bool = False  # it is written into an array of the caller's, of that name
+    target: Node | None = None  # the input that a store overwrites
     reads: list[tuple[Node, Index]] = field(default_factory=list)
     needs: list[tuple[Statement, int, bool]] = field(default_factory=list)
     path: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()  # axes of the value that its memory has
-    shown: bool = True  # its memory is its own, not that of a later value
+    home: Statement | None = None  # the later value whose memory it lives in
 
     def __post_init__(self) -> None:
         self.axes = loop_order(self)
+
+    @property
+    def place(self) -> str:
+        """The name of its memory."""
+        return self.home.place if self.home else self.name
+
+    @property
+    def room(self) -> tuple[Size, ...]:
+        """The shape of its memory."""
+        return tuple(self.node.shape[k] for k in self.kept)
 
     def size(self, depth: int) -> Size | None:
         """Return the length of its loop at this depth, if it has one."""
@@ -136,8 +147,8 @@ def _needs(s: Statement, statements: Sequence[Statement]) -> Iterable[tuple[Stat
         places = [index for node, index in s.reads if node is p.node and p.kind != "store"]
         if places:
             yield p, _shared(p, s, places), False
-        if s.kind == "store" and any(n.op is None and n.name == s.name for n, _ in p.reads):
-            old = [index for n, index in p.reads if n.op is None and n.name == s.name]
+        old = [index for node, index in p.reads if node is s.target]
+        if old and s.target is not None:
             yield p, _shared(s, p, old), True
 
 

@@ -18,7 +18,7 @@ from pellucid.dims import Dim, Shape, Size
 from pellucid.graph import Node
 from pellucid.ops.places import plus, scaled
 from pellucid.show import library
-from pellucid.show.loops import Looped, Memory, broken
+from pellucid.show.loops import Looped, Memory, broken, safe
 
 CLOCK = ("epoch", "start", "step", "failed", "most", "slot")  # where training is, how far to go
 INT = np.dtype(np.int64)
@@ -208,11 +208,11 @@ def _step(parts: Parts) -> Iterable[str]:
         yield from _drawn(k, name, shape, keep, parts.dtype)
     feeds = {name: f"{name}_batch" for name, _ in parts.feeds}
     yield _call(g, feeds, "")
-    yield _call(u, {"t": "step - since"}, "update_")
-    yield f"if not finite({g.returns[0]} + {u.returns[0]}):"
+    yield f"check = {_call(u, {'t': 'step - since'}, 'update_')}"
+    yield "if not finite(loss + check):"
     yield "    failed = 1"
     yield "    break"
-    for k, name in enumerate(g.returns):
+    for k, name in enumerate(map(safe, g.returns)):
         yield f"last[{k}] = {name}"
         yield f"totals[{k}] += {name} * (n / rows)"
     yield "start += n"
@@ -229,7 +229,7 @@ def _epoch_end(parts: Parts) -> Iterable[str]:
         e = parts.evaluate
         feeds = {k: f"held_{k}" for k, leaf in e.inputs.items() if leaf.op is None}
         yield _call(e, {**feeds, "n": "held"}, "held_", "val_")
-        for k, name in enumerate(e.returns):
+        for k, name in enumerate(map(safe, e.returns)):
             yield f"logs[slot, {count + k}] = val_{name}"
     yield "epoch += 1"
     yield "start = 0"
@@ -264,8 +264,9 @@ def _call(function: Looped, given: dict[str, str], prefix: str, out: str = "") -
     """Call a function with its arrays under the names that they have in `train`."""
     own = {m.name: f"{prefix}{m.name}" for m in function.arrays}
     args = [own.get(p, given.get(p, p)) for p in function.parameters]
-    returned = ", ".join(f"{out}{name}" for name in function.returns)
-    return f"{returned} = {function.name}({', '.join(args)})"
+    returned = ", ".join(f"{out}{safe(name)}" for name in function.returns)
+    call = f"{function.name}({', '.join(args)})"
+    return call if function.returns == ["check"] else f"{returned} = {call}"
 
 
 def _wrapped(head: str, names: Sequence[str]) -> list[str]:
