@@ -68,6 +68,13 @@ def gemm(ta, tb, m, n, k, alpha, A, lda, B, ldb, beta, C, ldc):
     C.reshape(-1)[: m * ldc].reshape(m, ldc)[:, :n] = alpha * (a @ b)
 
 
+def turn(c: Any, at: int, row: int, b: Any, start: int, line: int) -> None:
+    """Write a square of 8 by 8 transposed."""
+    for i in range(8):
+        for j in range(8):
+            c.reshape(-1)[at + j * row + i] = b.reshape(-1)[start + i * line + j]
+
+
 def as_it_is(function: Any = None, **_: Any) -> Any:
     return function or (lambda given: given)
 
@@ -77,6 +84,7 @@ WORDS = {
     "exact": as_it_is,
     "loops": as_it_is,
     "gemm": gemm,
+    "turn": turn,
     "select": lambda condition, a, b: a if condition else b,
     "part": lambda x, offset, shape: x.reshape(-1)[offset:][: np.prod(shape)].reshape(shape),
     "address": lambda x, offset: x.reshape(-1)[offset:],

@@ -103,7 +103,7 @@ class Dispatcher(CPUDispatcher):  # type: ignore[misc]
 # -- the words of a program ----------------------------------------------------------------------
 
 
-def _decorator(fastmath: set[str]) -> Callable[..., Any]:
+def _decorator(fastmath: set[str], inline: bool = False) -> Callable[..., Any]:
     """Return a decorator, which also takes options: @loops(noalias=True, forceinline=True)."""
     options = {
         "nopython": True,
@@ -115,7 +115,7 @@ def _decorator(fastmath: set[str]) -> Callable[..., Any]:
         "no_cfunc_wrapper": True,
     }
 
-    def decorate(function: Any = None, *, noalias: bool = False, forceinline: bool = False) -> Any:
+    def decorate(function: Any = None, *, noalias: bool = False, forceinline: bool = inline) -> Any:
         if function is None:
             return lambda given: decorate(given, noalias=noalias, forceinline=forceinline)
         chosen = options | {"fastmath": fastmath, "forceinline": forceinline}
@@ -163,6 +163,57 @@ def address(typingctx: Any, array: Any, offset: Any) -> Any:
         return builder.gep(_data(context, builder, array, args[0]), [args[1]])
 
     return types.CPointer(array.dtype)(array, types.intp), lower
+
+
+_LOW, _HIGH = range(4), range(4, 8)
+# What is taken of two rows of 8, in the three rounds that turn a square: pairs, fours, halves.
+_ROUNDS = (
+    ((0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)),
+    ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+    ((*_LOW, *(8 + k for k in _LOW)), (*_HIGH, *(8 + k for k in _HIGH))),
+)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def turn(typingctx: Any, c: Any, at: Any, row: Any, b: Any, start: Any, line: Any) -> Any:
+    """Write a square of 8 by 8 transposed, in registers: from `start` in b, to `at` in c.
+
+    c[at + j * row + i] = b[start + i * line + j], both in flat order.
+    """
+    if not (_is_memory(c) and _is_memory(b) and c.dtype == b.dtype):
+        return None
+    i = types.intp
+
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        to, at, row, source, start, line = args
+        number = context.get_data_type(b.dtype)
+        size = context.get_abi_sizeof(number)
+        kind = ir.VectorType(number, 8).as_pointer()
+
+        def place(data: Any, first: Any, step: Any, k: int) -> Any:
+            spot = builder.add(first, builder.mul(step, ir.Constant(INT64, k)))
+            return builder.bitcast(builder.gep(data, [spot]), kind)
+
+        inside, outside = _data(context, builder, b, source), _data(context, builder, c, to)
+        rows = [builder.load(place(inside, start, line, k), align=size) for k in range(8)]
+        for k, column in enumerate(_turned(builder, rows)):
+            builder.store(column, place(outside, at, row, k), align=size)
+        return context.get_dummy_value()
+
+    return types.void(c, i, i, b, i, i), lower
+
+
+def _turned(builder: Any, rows: list[Any]) -> list[Any]:
+    """Return the columns of a square of 8 rows."""
+
+    def mixed(a: Any, b: Any, order: Any) -> Any:
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), 8), list(order))
+        return builder.shuffle_vector(a, b, mask)
+
+    pairs, fours, halves = _ROUNDS
+    p = [mixed(rows[k], rows[k + 1], order) for k in (0, 2, 4, 6) for order in pairs]
+    f = [mixed(p[k], p[k + 2], order) for k in (0, 1, 4, 5) for order in fours]
+    return [mixed(f[k], f[k + 4], order) for order in halves for k in range(4)]
 
 
 def _view(array: Any, shape: Any) -> tuple[Any, Any, Callable[..., Any]]:
@@ -258,12 +309,13 @@ def _words() -> dict[str, Any]:
     return {
         "__name__": "pellucid_program",
         "np": np,
-        "kernel": _decorator(MATH)(forceinline=True),  # a call would keep a loop from vectors
+        "kernel": _decorator(MATH, inline=True),  # a call would keep a loop from vectors
         "exact": _decorator(set()),
         "loops": _decorator(SUMS),
         "address": address,
         "part": part,
         "select": select,
+        "turn": turn,
         "carray": carray,
         "sgemm": _gemm("sgemm", types.float32),
         "dgemm": _gemm("dgemm", types.float64),

@@ -8,7 +8,8 @@ several ways, and a rule that chooses by sizes. The rules were measured for floa
 OpenBLAS on one thread, which needs 15 to 60 ns for a product of next to nothing and where A Bᵀ of
 small matrices runs at half the speed of A B. Loops gain from numbers: write k and n as literals.
 
-The program says what `gemm` is, `sgemm` or `dgemm`; the compiler knows `address` and `part`.
+The program says what `gemm` is, `sgemm` or `dgemm`; the compiler knows `address`,
+`part` and `turn`.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -19,6 +20,7 @@ from typing import Any
 gemm: Any = None
 address: Any = None
 part: Any = None
+turn: Any = None
 
 
 def loops(f: Any = None, **options: Any) -> Any:
@@ -141,7 +143,7 @@ def product_bt_way(m, k, n):
     """Choose loops (0) for one or two rows, a transposed copy (1) if it pays, or BLAS alone (2)."""
     if (m <= 2 and (m * n <= 64 or m * k * n > 1_000_000)) or k == 0 or n == 0:
         return 0
-    return 1 if n <= 16 or (m >= 48 and m * k * n < 1_000_000) else 2
+    return 1 if n <= 16 or (m >= 12 and m * k * n < 1_000_000) else 2
 
 
 @loops(noalias=True, forceinline=True)
@@ -170,12 +172,10 @@ def product_bt_gemm(C, A, B, m, k, n, work):
 
 @loops(noalias=True)
 def write_transposed(C, B, k, n):
-    """Set C (n, k) to B (k, n) transposed, in squares of 8 that stay in the cache."""
+    """Set C (n, k) to B (k, n) transposed, in squares of 8 that are turned in registers."""
     for p in range(0, k - 7, 8):
         for j in range(0, n - 7, 8):
-            for s in range(8):
-                for q in range(8):
-                    C[j + s, p + q] = B[p + q, j + s]
+            turn(C, j * k + p, k, B, p * n + j, n)
     for p in range(k):
         for j in range(n - n % 8 if p < k - k % 8 else 0, n):
             C[j, p] = B[p, j]
