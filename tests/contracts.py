@@ -229,6 +229,7 @@ ARRAYS: dict[str, Callable[..., Any]] = SAME | {
     "permute": _permuted, "broadcast_to": _copied, "concatenate": _joined, "slice": _sliced,
     "unslice": _unslice, "matmul": _product, "einstein_sum": _einsum, "categorical": _surprise,
     "categorical_logits": lambda z, y: _surprise(_by_rows("softmax", z, -1), y),
+    "positions": lambda size: np.array(list(range(size))),
 }  # fmt: skip
 
 
