@@ -23,8 +23,9 @@ from pellucid.errors import PellucidError
 from pellucid.graph import Node, build, evaluate, lift, symbolic
 from pellucid.op import OPS
 from pellucid.show import library
-from pellucid.show.loops import Looped, looped, safe
+from pellucid.show.loops import Looped, looped
 from pellucid.show.lower import SMALL, NotLoops
+from pellucid.show.naming import safe
 
 N = symbol("n")
 COMPILES = pytest.mark.skipif(bool(jit.available()), reason=jit.available() or "it can")

@@ -19,7 +19,8 @@ from pellucid.fit import Loop
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.nn.network import Network
-from pellucid.show.loops import Memory, safe
+from pellucid.show.loops import Memory
+from pellucid.show.naming import safe
 from pellucid.show.training import COUNTS, INT, Run
 
 

@@ -165,6 +165,26 @@ def address(typingctx: Any, array: Any, offset: Any) -> Any:
     return types.CPointer(array.dtype)(array, types.intp), lower
 
 
+def _control(kind: str) -> Any:
+    """Make a word that reads (stmxcsr) or sets (ldmxcsr) how x86 rounds; elsewhere it is idle."""
+
+    def word(typingctx: Any, value: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            number = ir.IntType(32)
+            spot = cgutils.alloca_once_value(builder, builder.trunc(args[0], number))
+            if "x86" in llvm.get_process_triple():
+                form = ir.FunctionType(ir.VoidType(), [INT8.as_pointer()])
+                name = f"llvm.x86.sse.{kind}"
+                call = cgutils.get_or_insert_function(builder.module, form, name)
+                builder.call(call, [builder.bitcast(spot, INT8.as_pointer())])
+            return builder.zext(builder.load(spot), INT64)
+
+        return types.int64(types.int64), lower
+
+    word.__name__ = kind
+    return intrinsic(word)
+
+
 _LOW, _HIGH = range(4), range(4, 8)
 # What is taken of two rows of 8, in the three rounds that turn a square: pairs, fours, halves.
 _ROUNDS = (
@@ -316,6 +336,8 @@ def _words() -> dict[str, Any]:
         "part": part,
         "select": select,
         "turn": turn,
+        "float_mode": _control("stmxcsr"),
+        "set_float_mode": _control("ldmxcsr"),
         "carray": carray,
         "sgemm": _gemm("sgemm", types.float32),
         "dgemm": _gemm("dgemm", types.float64),

@@ -31,11 +31,10 @@ from pellucid.show.lower import (
     read_back,
     readers,
 )
+from pellucid.show.naming import chosen_names, free, kernels, safe
 from pellucid.show.python import WIDTH, wrapped
+from pellucid.show.scalars import Tree, common, converted, literal, scalar, typed
 from pellucid.show.schedule import LETTERS, Block, Statement, scheduled
-
-Tree = Any
-SHORT = {"float32": "f32", "float64": "f64", "bool": "bool"}  # others are np.int64, …
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +93,7 @@ class _Printer:
         stores: Mapping[str, Node],
         names: Mapping[Node, str],
     ) -> None:
-        self.inputs, self.given, self.library = list(inputs), set(inputs), _kernels()
+        self.inputs, self.given, self.library = list(inputs), set(inputs), kernels()
         asked = [*returns.values(), *results.values(), *stores.values(), *names]
         back = read_back(list(dict.fromkeys(asked)), inputs)
         low = lowered(back.values(), self.library, keep=inputs)
@@ -104,7 +103,7 @@ class _Printer:
         self.stores = {k: new[v] for k, v in stores.items()}
         asked_for = {v: f"new_{k}" for k, v in self.stores.items()}
         asked_for |= {v: safe(k) for k, v in self.returns.items()}
-        self.names = _chosen_names(inputs, names, new, results, asked_for)
+        self.names = chosen_names(inputs, names, new, results, asked_for)
         self.constants: dict[Node, Memory] = {}
         self.uses: dict[str, None] = {}
         self.work = 0  # elements that a product needs for a transposed copy
@@ -165,7 +164,7 @@ class _Printer:
         """Compute what is to be stored before anything is stored; return the store of that."""
         assert s.target is not None
         whole = ops.shape.identity(s.source, token=s.name)
-        self.names[whole] = _free(f"new_{s.name}", set(self.names.values()))
+        self.names[whole] = free(f"new_{s.name}", set(self.names.values()))
         kept = self.made[whole] = Statement(self.names[whole], "map", whole, whole)
         kept.reads = self._reads(kept)
         early.append(kept)
@@ -209,7 +208,7 @@ class _Printer:
         """Return a name that says what a value is: what it is for, or what it is made of."""
         if node not in self.names:
             taken = {*self.names.values(), *map(safe, self.returns), *map(safe, self.results)}
-            self.names[node] = _free(self._stem(node), taken)
+            self.names[node] = free(self._stem(node), taken)
         return self.names[node]
 
     def _stem(self, node: Node) -> str:
@@ -278,7 +277,7 @@ class _Printer:
 
     def _inside(self, node: Node, index: tuple[str, ...]) -> Tree:
         if node.op is None:
-            return _literal(node)
+            return literal(node)
         if node.op.kind == "view":
             x = node.args[0]
             assert node.op.index is not None, node.op
@@ -296,61 +295,21 @@ class _Printer:
         parts = node.op.pieces(index, node.shape, *shapes, **node.settings)
         tree: Tree = None
         for condition, k, place in reversed(parts):
-            own = _typed(0.0, node.dtype) if k is None else self._value(node.args[k], place)
+            own = typed(0.0, node.dtype) if k is None else self._value(node.args[k], place)
             tree = ast.IfExp(text.parsed(condition), own, tree) if condition else own
         return tree
 
     def _map(self, node: Node, index: tuple[str, ...]) -> Tree:
         assert node.op is not None
-        want = _common(node)
+        want = common(node)
         parts = {
-            f"_{k}": self._as(want if not (node.op.masks and k == 0) else None, a,
+            f"_{k}": converted(want if not (node.op.masks and k == 0) else None, a,
                               self._value(a, aligned(index, a.shape)))
             for k, a in enumerate(node.args)
         }  # fmt: skip
         free = [text.name(name) for name in parts]
         kind = want or (np.dtype(float) if node.weak else node.dtype)
-        return text.fill(self._scalar(expression(node.op, node.attrs, free), kind), parts)
-
-    def _as(self, want: np.dtype[Any] | None, node: Node, tree: Tree) -> Tree:
-        """Bring an operand to the precision it is computed in."""
-        if want is None or (node.dtype == want and not (node.weak and want.itemsize < 8)):
-            return tree
-        if isinstance(tree, ast.Constant) and want.kind == "f":
-            return _typed(float(tree.value), want)  # type: ignore[arg-type]
-        return ast.Call(_cast(want), [tree], [])
-
-    def _scalar(self, tree: Tree, kind: np.dtype[Any]) -> Tree:
-        """Return an op's text as one of single numbers: kernels for NumPy's functions."""
-        match tree:
-            case ast.Call(func=ast.Attribute(attr="where"), args=[c, a, b]):
-                return ast.IfExp(*(self._scalar(x, kind) for x in (c, a, b)))
-            case ast.Call(func=ast.Attribute(value=x, attr="astype"), args=[to]):
-                wanted = np.dtype(ast.unparse(to).removeprefix("np."))
-                return ast.Call(_cast(wanted), [self._scalar(x, kind)], [])
-            case (
-                ast.Call(func=ast.Attribute(value=ast.Name(id="np"), attr=known))
-                | ast.Call(func=ast.Name(id=known))
-            ):
-                return self._called(tree, known, kind)
-            case ast.BinOp(left=x, op=ast.Pow(), right=ast.Constant(value=int())):
-                return ast.BinOp(self._scalar(x, kind), tree.op, tree.right)
-            case ast.Constant(value=int() | float()) if kind.kind == "f":
-                return _typed(float(tree.value), kind)  # type: ignore[arg-type]
-            case ast.AST():
-                parts = {k: self._scalar(v, kind) for k, v in ast.iter_fields(tree)}
-                return type(tree)(**parts)
-            case list():
-                return [self._scalar(x, kind) for x in tree]
-        return tree
-
-    def _called(self, tree: Any, known: str, kind: np.dtype[Any]) -> Tree:
-        args = [self._scalar(a, kind) for a in tree.args]
-        for name in (f"{known}{kind.itemsize * 8}", known):
-            if name in library.functions():
-                self.uses[name] = None
-                return ast.Call(text.name(name), args, [])
-        return ast.Call(tree.func, args, [])
+        return text.fill(scalar(expression(node.op, node.attrs, free), kind, self.uses), parts)
 
     # -- text ------------------------------------------------------------------------------------
 
@@ -386,7 +345,7 @@ class _Printer:
             return self.names[node]
         if not node.is_constant:
             raise NotLoops(f"{node!r} is no input of the program")
-        name = self.names[node] = _free("constant", set(self.names.values()))
+        name = self.names[node] = free("constant", set(self.names.values()))
         self.constants[node] = Memory(name, node.shape, node.dtype, node.data)
         return name
 
@@ -414,7 +373,7 @@ class _Printer:
     def _start(self, s: Statement, depth: int) -> Iterable[str]:
         """Set a sum to its identity, before the loop in which it grows."""
         assert s.node.op is not None and s.node.op.monoid is not None
-        zero = text.unparse(_typed(s.node.op.monoid[0], s.node.dtype))
+        zero = text.unparse(typed(s.node.op.monoid[0], s.node.dtype))
         if not s.in_memory:
             yield f"{self._sum(s)} = {zero}"
             return
@@ -438,8 +397,10 @@ class _Printer:
         assert s.node.op is not None and s.node.op.monoid is not None
         combine = OPS[s.node.op.monoid[1]]
         want = s.node.dtype if s.node.dtype.kind == "f" else None
-        parts = {"x": target, "y": self._as(want, s.source, value)}
-        form = self._scalar(expression(combine, (), [text.name("x"), text.name("y")]), s.node.dtype)
+        parts = {"x": target, "y": converted(want, s.source, value)}
+        form = scalar(
+            expression(combine, (), [text.name("x"), text.name("y")]), s.node.dtype, self.uses
+        )
         whole = text.unparse(text.fill(form, parts))
         start = f"{text.unparse(target)} + "
         if whole.startswith(start):
@@ -467,11 +428,6 @@ class _Printer:
 # -- helpers -------------------------------------------------------------------------------------
 
 
-def _kernels() -> dict[str, str]:
-    known = library.functions()
-    return {**known, **{k[:-2]: v for k, v in known.items() if k[-2:] in ("32", "64")}}
-
-
 def _number(node: Node) -> bool:
     return node.is_constant and not node.ndim
 
@@ -480,42 +436,6 @@ def _wide(node: Node) -> list[Any]:
     """Return the lengths of the loops that a node is computed in."""
     of = node.args[0] if node.op is not None and node.op.kind == "reduce" else node
     return [s for s in of.shape if s != 1]
-
-
-def _common(node: Node) -> np.dtype[Any] | None:
-    """Return the precision in which a map computes; None where its operands are no floats."""
-    assert node.op is not None
-    if node.weak or node.op.name == "astype":
-        return None
-    if node.dtype.kind == "f":
-        return node.dtype
-    kinds = [a.dtype for a in node.args if a.dtype.kind == "f" and not a.weak]
-    return np.result_type(*kinds) if kinds else None
-
-
-def _literal(node: Node) -> Tree:
-    """Write a fixed number: the shortest that its precision rounds to the same."""
-    if node.weak or node.dtype.kind != "f":
-        return text.literal(node.data if node.weak else node.data.item())
-    return _typed(float(str(node.data)), node.dtype)
-
-
-def _cast(dtype: np.dtype[Any]) -> Tree:
-    """Return what turns a number into one of this dtype."""
-    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
-        raise NotLoops(f"{dtype} is not compiled", "use float32 or float64")
-    return text.parsed(SHORT.get(dtype.name, f"np.{dtype.name}"))
-
-
-def _typed(value: float, dtype: np.dtype[Any]) -> Tree:
-    """Write a number in a precision: f32(0.5), since a bare 0.5 would promote to float64."""
-    if dtype.kind == "b":
-        return text.literal(bool(value))
-    if dtype.kind != "f":
-        info = np.iinfo(dtype)  # an extreme of no elements, where there is no infinity
-        return text.literal(int(min(max(value, info.min), info.max)))
-    plain = text.literal(float(value))
-    return plain if dtype.itemsize == 8 else ast.Call(_cast(dtype), [plain], [])
 
 
 def broken(line: str) -> str:
@@ -535,37 +455,6 @@ def _indexed(name: str, index: Sequence[str]) -> Tree:
     return ast.Subscript(text.name(name), whole, ast.Load())
 
 
-# what a printed run calls its own values
-RUN = """
-    train run gradients update evaluate predict epoch start step failed most slot row key order keys
-    clock rates totals last logs rows batch held since shuffled logged chunk check work params grads
-    gemm sgemm dgemm part address select carray kernel exact loops
-""".split()  # noqa: SIM905
-RESERVED = {"n", "np", "f32", "f64", "sum", "min", "max", "abs", "range", "bool", *LETTERS, *RUN}
-
-
-def _reserved(name: str) -> bool:
-    return name in RESERVED or name in _kernels()
-
-
-def safe(name: str) -> str:
-    """Return what a name that somebody chose is called in a printed run, which has its own names.
-
-    >>> safe("W1"), safe("epoch"), safe("epoch_")
-    ('W1', 'epoch_', 'epoch__')
-    """
-    own = name.startswith(("held_", "val_", "update_")) or name.endswith(("_batch", "_sum", "_"))
-    return f"{name}_" if own or (_reserved(name) and name not in ("params", "grads")) else name
-
-
-def _free(stem: str, taken: set[str]) -> str:
-    name, k = stem, 1
-    while name in taken or _reserved(name):
-        k += 1
-        name = f"{stem}_{k}"
-    return name
-
-
 def _spoils(s: Statement, waiting: Sequence[Statement]) -> bool:
     """Say whether a store overwrites what is still to be read."""
     return any(_reads_old(other, s) for other in waiting)
@@ -580,24 +469,3 @@ def _reads_old(s: Statement, other: Statement) -> bool:
     """Say whether `s` reads what `other` overwrites, but for the very element it overwrites."""
     places = [index for node, index in s.reads if node is other.target]
     return any(s is not other or index != s.own_letters() for index in places)
-
-
-def _chosen_names(
-    inputs: Sequence[Node],
-    names: Mapping[Node, str],
-    new: Mapping[Node, Node],
-    results: Iterable[str],
-    asked_for: Mapping[Node, str],
-) -> dict[Node, str]:
-    """Return the names that people know, on the nodes as they now are."""
-    found: dict[Node, str] = {leaf: safe(leaf.name or names[leaf]) for leaf in inputs}
-    used = {*found.values(), *map(safe, results), *asked_for.values()}
-    for node, name in names.items():
-        after = new.get(node)
-        if after is not None and after.op is not None and after not in found and name not in used:
-            found[after] = _free(name, used)
-            used.add(found[after])
-    for node, name in asked_for.items():
-        if node.op is not None and node.op.kind != "view":
-            found.setdefault(node, name)
-    return found

@@ -18,10 +18,12 @@ from pellucid.dims import Dim, Shape, Size
 from pellucid.graph import Node
 from pellucid.ops.places import plus, scaled
 from pellucid.show import library
-from pellucid.show.loops import Looped, Memory, broken, safe
+from pellucid.show.loops import Looped, Memory, broken
+from pellucid.show.naming import safe
 
 CLOCK = ("epoch", "start", "step", "failed", "most", "slot")  # where training is, how far to go
 INT = np.dtype(np.int64)
+FLUSH = 0x8040  # of the processor's rounding mode: subnormal results and operands are 0
 COUNTS = ("rows", "batch", "held", "since", "shuffled", "logged")
 
 
@@ -186,10 +188,15 @@ def _train(parts: Parts) -> Iterable[str]:
     yield "epoch, start, step, failed, most = clock[0], clock[1], clock[2], 0, clock[4]"
     yield "slot = clock[5]"
     yield "learning_rate = rates[0]"
+    # a number below 1e-38 takes a hundred times as long as others, and Adam's mean of a unit that
+    # has died comes to rest there: it counts as 0
+    yield "mode = float_mode(0)"
+    yield f"set_float_mode(mode | {FLUSH:#x})  # what is too small for all its digits is 0"
     yield "for _ in range(most):"
     for line in _step(parts):
         yield f"    {line}" if line else ""
     yield "clock[0], clock[1], clock[2], clock[3], clock[5] = epoch, start, step, failed, slot"
+    yield "set_float_mode(mode)"
     yield "return failed"
 
 
