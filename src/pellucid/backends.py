@@ -246,6 +246,8 @@ def _spoken(seconds: float) -> str:
 
 def _mark(plan: Blueprint, *kind: Any) -> str:
     """Return a name for such a program: where it has been compiled before, making it is quick."""
-    about = (plan.net.layers, plan.net.input_shape, plan.loss, plan.optimizer, plan.metrics)
+    # a function's text holds its address, so one's own functions are not known again
+    loss = plan.loss.function if plan.loss.name == "custom" else plan.loss.name
+    about = (plan.net.layers, plan.net.input_shape, loss, plan.optimizer, plan.metrics)
     text = repr((about, plan.dtype, kind))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
