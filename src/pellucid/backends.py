@@ -20,7 +20,7 @@ from typing import Any
 from pellucid import jit_cache
 from pellucid.batches import Batch
 from pellucid.dims import Dim, Shape
-from pellucid.errors import ArgumentError
+from pellucid.errors import ArgumentError, PellucidError
 from pellucid.fit import Kind, Loop, Stepper, Stepwise, kind_of
 from pellucid.graph import Array, Node, order
 from pellucid.history import NUMPY, Backend
@@ -55,7 +55,7 @@ def chosen(
         return Backend("numpy", why), None
     try:
         return Backend("numba", work.numba_because()), machine(stepper, kind)
-    except ArgumentError as error:
+    except PellucidError as error:  # an op that is not printed, or a text that does not compile
         return Backend("numpy", error.what), None
 
 
@@ -115,6 +115,7 @@ class Reading:
         self.program = plan.predict(raw)
         self.runner, self.lock = Runner(self.program), threading.Lock()
         self.compiled: Any = None
+        self.auto = False  # whether "auto" is compiled
 
     def compile(self, params: Array) -> None:
         """Make the compiled forward pass. Raises: ArgumentError where that cannot be."""
@@ -131,7 +132,7 @@ class Reading:
         """Return the prediction for every row, as an array of the caller's own."""
         if backend == "numba":
             self.compile(params)
-        if self.compiled is not None and backend != "numpy":
+        if backend == "numba" or (backend == "auto" and self.auto):
             return self.compiled(X)  # type: ignore[no-any-return]
         with self.lock:
             return self.runner(X, params, n=len(X)).copy()  # type: ignore[no-any-return]
@@ -141,8 +142,9 @@ def reading(plan: Blueprint, raw: bool, params: Array, trained: bool) -> Reading
     """Return what predicts: compiled at once where that was paid for already."""
     made = Reading(plan, raw)
     if trained or jit_cache.remembered(_mark(plan, "predict", raw)):
-        with suppress(ArgumentError):  # no compiled code for this model, or on this machine
+        with suppress(PellucidError):  # no compiled code for this model, or on this machine
             made.compile(params)
+            made.auto = True
     return made
 
 
@@ -158,7 +160,7 @@ class _Work:
         self.share: float = len(held) / len(data) / 3 if held else 0.0  # what evaluating adds
         graph = stepper.program(self.kind[0])[0].graph
         self.nodes = order(graph.outputs.values()) if graph else []
-        self.numpy = self.made = self.numba = 0.0
+        self.numpy = self.made = self.numba = self.each = 0.0
 
     def numpy_because(self) -> str:
         """Return why NumPy is the better choice; "" where compiled code is."""
@@ -171,7 +173,8 @@ class _Work:
 
         if reason := jit.available():
             return f"compiled code is not to be had here: {reason}"
-        self.numpy = self.steps * self._measured() * (1 + self.share)
+        self.each = self._measured()
+        self.numpy = self.steps * self.each * (1 + self.share)
         self.made = 0.0 if self.kind in self.stepper.machines else self._making()
         self.numba = self.steps * self._compiled() * (1 + self.share)
         return f"{self._compared()}" if self.numpy <= self.made + self.numba else ""
@@ -194,7 +197,7 @@ class _Work:
         net, state = self.stepper.plan.net, self.stepper.numbers.state
         traffic = 1.0 * net.size * self.stepper.plan.dtype.itemsize * (3 + 2 * len(state))
         traffic += sum(self._elements(x) for x in self.nodes if x.ndim > 1) * 4
-        return min(0.9 * self.numpy / self.steps, self._flops() / FLOPS + traffic / BYTES + 1e-7)
+        return min(0.9 * self.each, self._flops() / FLOPS + traffic / BYTES + 1e-7)
 
     def _flops(self) -> float:
         products = (x for x in self.nodes if x.op is not None and x.op.kind == "contract")

@@ -63,8 +63,8 @@ class Drive:
         }  # fmt: skip
         given = _given(net, numbers, data, batch_size, held, room)
         self.arrays = {m.name: _array(m, given, sizes, room) for m in machine.run.memory}
-        masks = [name for name in self.arrays if name.startswith("mask")]
-        keys = [rng.key(seed, "shuffle"), *(rng.key(seed, "dropout", k) for k in range(len(masks)))]
+        masks = range(len(self.arrays["keys"]) - 1)
+        keys = [rng.key(seed, "shuffle"), *(rng.key(seed, "dropout", k) for k in masks)]
         self.arrays["keys"][:] = np.array(keys, np.uint64)
         self.arrays["order"][:] = np.arange(len(data))
         self.arrays["rates"][0] = learning_rate
@@ -213,13 +213,14 @@ class Whole(Loop):
         while history.epochs < self.epochs and not history.stopped:
             clock = time.perf_counter()
             fine = self.drive.take(self._most(history))
-            self._log(history)
+            self._log(history, fine)
             if not fine:
                 self._recover(history)
                 return
             now = time.perf_counter()
             self._pace(now - clock)
-            if not self.drive.clock[1] and now - copied > max(SNAPSHOT, COPIES * self.copying):
+            due = now - copied > max(SNAPSHOT, COPIES * self.copying)
+            if not self.drive.clock[1] and (due or self._acts("on_epoch_end", "on_batch_end")):
                 self._remember()
                 copied = now
 
@@ -247,6 +248,8 @@ class Whole(Loop):
         """Return how many steps to take before the next look."""
         if not self.step:
             self._tell("on_epoch_begin", {}, history.epochs)
+            if self._acts("on_epoch_begin"):  # it may have changed the model
+                self._remember()
         if self._acts("on_batch_end"):
             return 1
         left = self.batches - self.step
@@ -264,10 +267,10 @@ class Whole(Loop):
         taken = max(int(self.drive.clock[4]), 1)
         self.steps = max(1, int(taken * min(8.0, SLICE / max(seconds, 1e-6))))
 
-    def _log(self, history: History) -> None:
+    def _log(self, history: History, fine: bool) -> None:
         """Log the epochs that have ended, and tell the callbacks."""
         numbers, done = self.stepper.numbers, history.epochs
-        if self.step or self._acts("on_batch_end"):
+        if fine and (self.step or self._acts("on_batch_end")):
             self._batch_ended()
         if (now := numbers.epochs - self.first) > done:
             rows = self.drive.logs(self.first + done, numbers.epochs)

@@ -115,6 +115,7 @@ class Loop:
             "on_train_begin",
             {"epochs": self.epochs, "samples": len(self.data), "batches": self.batches},
         )
+        self.good.restore(numbers)  # the callbacks may have changed the model
         try:
             self._train(history)
         except KeyboardInterrupt:

@@ -402,6 +402,8 @@ class Sequential:
         >>> model.predict([[1.0, 2.0]])
         array([[3.]], dtype=float32)
         """
+        if backend not in ("auto", "numpy", "numba"):
+            raise one_of("backend", backend, ["auto", "numpy", "numba"])
         with self._unless_refused():
             array = self._features(X)
             found = self._readings.get(raw)

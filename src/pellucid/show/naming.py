@@ -12,7 +12,8 @@ from pellucid.show.schedule import LETTERS
 RUN = """
     train run gradients update evaluate predict epoch start step failed most slot row key order keys
     clock rates totals last logs rows batch held since shuffled logged chunk check work params grads
-    gemm sgemm dgemm part address select carray kernel exact loops
+    gemm sgemm dgemm part address select carray kernel exact loops turn mode
+    float_mode set_float_mode p q
 """.split()  # noqa: SIM905
 RESERVED = {"n", "np", "f32", "f64", "sum", "min", "max", "abs", "range", "bool", *LETTERS, *RUN}
 
