@@ -58,3 +58,58 @@ def test_without_numba_numpy_runs_and_says_why(monkeypatch: pytest.MonkeyPatch) 
     assert history.backend == "numpy" and "pip install numba" in history.backend.why
     with pytest.raises(pc.ArgumentError, match="pip install numba"):
         model.fit(X, y, epochs=1, verbose=0, backend="numba")
+
+
+def test_a_text_that_does_not_compile_is_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba", reason="nothing is compiled without Numba")
+    from pellucid import jit
+
+    def refused(unit: object) -> None:
+        raise jit.CompileError("this cannot be compiled")
+
+    monkeypatch.setattr(jit, "compiled", refused)
+    X, y = pc.data.xor()
+    model = pc.Sequential([pc.Dense(5, "tanh"), pc.Dense(1, "sigmoid")], loss="bce")
+    model.fit(X, y, epochs=1, verbose=0)
+    from pellucid.backends import chosen
+    from pellucid.batches import Batch
+
+    data = Batch(np.asarray(X, "f4"), np.asarray(y, "f4").reshape(-1, 1))
+    how, machine = chosen("auto", model._steps(), data, 4, 10**7, None)
+    assert how == "numpy" and "cannot be compiled" in how.why and machine is None
+
+
+def test_what_a_callback_wrote_is_not_lost_by_a_replay() -> None:
+    pytest.importorskip("numba", reason="nothing is compiled without Numba")
+    X, y = np.ones((4, 1)), np.ones((4, 1))
+    told: list[int] = []
+
+    class Rewrites(pc.Callback):
+        def on_epoch_end(self, epoch: int, logs: object) -> None:
+            self.model.params["b1"][:] = 7.0 if epoch < 5 else np.nan
+
+        def on_batch_end(self, batch: int, logs: object) -> None:
+            told.append(batch)
+
+    model = pc.Sequential([pc.Dense(1)], loss="mse", optimizer=pc.SGD(0.01), dtype="float64")
+    with pytest.warns(pc.TrainingWarning):
+        model.fit(X, y, epochs=9, batch_size=4, verbose=0, backend="numba", callbacks=[Rewrites()])
+    assert len(told) == 6  # the seventh step failed
+
+
+def test_names_of_the_float_mode_hide_nothing() -> None:
+    pytest.importorskip("numba", reason="nothing is compiled without Numba")
+
+    def mode(p: pc.Node, y: pc.Node) -> pc.Node:
+        return pc.mean(p - y)
+
+    X, y = pc.data.moons(40)
+    model = pc.Sequential([pc.Dense(1, "sigmoid")], loss="bce", metrics=[mode])
+    history = model.fit(X, y, epochs=2, verbose=0, backend="numba")
+    assert len(history["mode"]) == 2
+
+
+def test_an_unknown_backend_of_predict_is_named() -> None:
+    model = pc.Sequential([pc.Dense(1, inputs=1)])
+    with pytest.raises(pc.ArgumentError, match="numppy"):
+        model.predict([[1.0]], backend="numppy")
