@@ -113,3 +113,24 @@ def test_an_unknown_backend_of_predict_is_named() -> None:
     model = pc.Sequential([pc.Dense(1, inputs=1)])
     with pytest.raises(pc.ArgumentError, match="numppy"):
         model.predict([[1.0]], backend="numppy")
+
+
+def test_an_infinite_gradient_is_seen_though_the_step_is_finite() -> None:
+    """The optimizer takes signs, so that only the gradient itself tells."""
+    pytest.importorskip("numba", reason="nothing is compiled without Numba")
+
+    class Signs(pc.Optimizer):
+        learning_rate = 0.1
+
+        def update(self, p, g, state, t, learning_rate):  # type: ignore[no-untyped-def]
+            return p - learning_rate * pc.sign(g), {}
+
+    model = pc.Sequential(
+        [pc.Dense(1, bias=False, init="zeros")],
+        loss=lambda p, y: pc.mean(pc.sqrt(p)) + 0 * pc.mean(y),
+        optimizer=Signs(),
+        dtype="float64",
+    )
+    with pytest.warns(pc.TrainingWarning, match="at step 1"):
+        model.fit(np.ones((2, 1)), np.ones((2, 1)), epochs=2, verbose=0, backend="numba")
+    assert model.params["W1"][0, 0] == 0
