@@ -375,9 +375,7 @@ def test_special_numbers_pass_when_compiled(dtype):
 def _called(f: Looped, k: int) -> Looped:
     """Return a printed function under another name."""
     first = f.lines[0].replace(f"def {f.name}(", f"def unit_{k}(")
-    return Looped(
-        f"unit_{k}", [first, *f.lines[1:]], f.inputs, f.arrays, f.returns, f.uses, f.notes
-    )
+    return Looped(f"unit_{k}", [first, *f.lines[1:]], f.inputs, f.arrays, f.returns, f.uses)
 
 
 # -- views: where an element comes from ------------------------------------------------------------

@@ -59,7 +59,6 @@ def program(dtype: str) -> jit.Compiled:
     ]
     calls = [call(name, way, "k", "n") for name, way in EVERY]
     calls += [call(name, name, k, n) for name in SHAPES for k, n in LITERAL]
-    calls += [f"product_at_part(C, A, B, m, k, n, {part})" for part in ("0, k // 3", "k // 3, k")]
     body = [f"    if way == {i}:\n        {c}" for i, c in enumerate(calls)]
     entry = ["@loops", "def run(way, m, k, n, size, C, A, B, work):", *body]
     gemm = "gemm = sgemm" if dtype == "float32" else "gemm = dgemm"
@@ -129,14 +128,6 @@ def test_sizes_known_when_it_is_compiled(case: int, m: int, dtype: str) -> None:
     name, (k, n) = list(SHAPES)[case // len(LITERAL)], LITERAL[case % len(LITERAL)]
     A, B = drawn(np.random.default_rng(case), name, dtype, m, k, n)
     close(name, multiply([len(EVERY) + case], name, m, k, n, A, B), A, B)
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize(("m", "k", "n"), [(1, 3, 4), (5, 7, 9), (64, 40, 10), (10, 2, 3)])
-def test_two_shares_make_the_whole(m: int, k: int, n: int, dtype: str) -> None:
-    A, B = drawn(np.random.default_rng(m), "product_at", dtype, m, k, n)
-    shares = [len(EVERY) + len(SHAPES) * len(LITERAL) + i for i in (0, 1)]
-    close("product_at", multiply(shares, "product_at", m, k, n, A, B), A, B)
 
 
 @pytest.mark.parametrize("dtype", TYPES)

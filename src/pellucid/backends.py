@@ -23,7 +23,7 @@ from pellucid.dims import Dim, Shape
 from pellucid.errors import ArgumentError, PellucidError
 from pellucid.fit import Kind, Loop, Stepper, Stepwise, kind_of
 from pellucid.graph import Array, Node, order
-from pellucid.history import NUMPY, Backend
+from pellucid.history import Backend
 from pellucid.run import Runner
 from pellucid.train import Blueprint
 
@@ -45,7 +45,7 @@ def chosen(
 ) -> tuple[Backend, Any]:
     """Return the backend with the reason, and the compiled run if it is that."""
     if backend == "numpy":
-        return NUMPY, None
+        return Backend("numpy", "it was asked for"), None
     kind = kind_of(data, size, held)
     if backend == "numba":
         return Backend("numba", "it was asked for"), machine(stepper, kind)
@@ -54,7 +54,7 @@ def chosen(
     if why:
         return Backend("numpy", why), None
     try:
-        return Backend("numba", work.numba_because()), machine(stepper, kind)
+        return Backend("numba", work.compared()), machine(stepper, kind)
     except PellucidError as error:  # an op that is not printed, or a text that does not compile
         return Backend("numpy", error.what), None
 
@@ -177,12 +177,10 @@ class _Work:
         self.numpy = self.steps * self.each * (1 + self.share)
         self.made = 0.0 if self.kind in self.stepper.machines else self._making()
         self.numba = self.steps * self._compiled() * (1 + self.share)
-        return f"{self._compared()}" if self.numpy <= self.made + self.numba else ""
+        return self.compared() if self.numpy <= self.made + self.numba else ""
 
-    def numba_because(self) -> str:
-        return self._compared()
-
-    def _compared(self) -> str:
+    def compared(self) -> str:
+        """Say what each backend would take."""
         return (
             f"{self.steps:,} steps take about {_spoken(self.numpy)} with NumPy; compiled, about "
             f"{_spoken(self.numba)} and {_spoken(self.made)} to make the program"

@@ -24,7 +24,7 @@ class Backend(str):
         return made
 
 
-NUMPY = Backend("numpy", "it was asked for")
+NUMPY = Backend("numpy")
 
 
 class History(Mapping[str, list[float]]):

@@ -313,7 +313,7 @@ class Sequential:
             how, machine = chosen(backend, self._steps(), train, size, epochs, checked)
         except KeyboardInterrupt:
             self.history = History()
-            self.history.stopped = "interrupted after epoch 0, while its program was being made"
+            self.history.stopped = "interrupted after epoch 0: its program was being made"
             return self.history
         if verbose > 1:
             print(f"backend {how}: {how.why}")

@@ -8,8 +8,8 @@ several ways, and a rule that chooses by sizes. The rules were measured for floa
 OpenBLAS on one thread, which needs 15 to 60 ns for a product of next to nothing and where A Bᵀ of
 small matrices runs at half the speed of A B. Loops gain from numbers: write k and n as literals.
 
-The program says what `gemm` is, `sgemm` or `dgemm`; the compiler knows `address`,
-`part` and `turn`.
+The program says what `gemm` is, `sgemm` or `dgemm`; the compiler knows `part`
+and `turn`.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -18,7 +18,6 @@ The program says what `gemm` is, `sgemm` or `dgemm`; the compiler knows `address
 from typing import Any
 
 gemm: Any = None
-address: Any = None
 part: Any = None
 turn: Any = None
 
@@ -114,13 +113,6 @@ def product_at_loops(C, A, B, m, k, n):
 def product_at_gemm(C, A, B, m, k, n):
     """Set C (k, n) to A[:m] (m, k) transposed times B[:m] (m, n), by BLAS."""
     gemm(1, 0, k, n, m, 1, A, k, B, n, 0, C, n)
-
-
-@loops(forceinline=True)
-def product_at_part(C, A, B, m, k, n, first, last):
-    """Set the rows of C from first to last of `product_at`, by BLAS: one thread's share."""
-    C_part, A_part = address(C, first * n), address(A, first)
-    gemm(1, 0, last - first, n, m, 1, A_part, k, B, n, 0, C_part, n)
 
 
 # -- C = A Bᵀ ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,6 @@ class Looped:
     arrays: list[Memory]  # results first, then constants, then working memory
     returns: list[str]
     uses: list[str]  # functions of the library that it calls
-    notes: list[str] = field(default_factory=list)
 
     @property
     def parameters(self) -> list[str]:
@@ -239,7 +238,7 @@ class _Printer:
         """Let a value take over the memory of an operand that nothing else reads."""
         for s in self.statements:
             own = s.kind == "map" or (s.kind == "store" and s.target is None)
-            taken = next((p for p in self._spent(s)), None) if own and s.kept else None
+            taken = next(iter(self._spent(s)), None) if own and s.kept else None
             if taken is not None:
                 taken.home = s
 

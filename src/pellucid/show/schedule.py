@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Literal
 
 from pellucid.dims import Dim, Size
 from pellucid.graph import Node
@@ -204,6 +204,3 @@ def _kept(s: Statement, statements: Sequence[Statement]) -> tuple[int, ...]:
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))))
-
-
-__all__ = ["LETTERS", "Any", "Block", "Statement", "scheduled"]
