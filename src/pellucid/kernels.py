@@ -295,11 +295,33 @@ def fraction64(x: np.float64, e: np.uint64) -> np.float64:
 
 
 @kernel
+def log_parts32(x: np.float32) -> tuple[np.float32, np.float32]:
+    """k and f of x = 2^k (1 + f), where subnormals are scaled up first."""
+    small = x < np.float32(1.17549435e-38)
+    y = x * np.float32(33554432.0) if small else x
+    e = exponent32(y)
+    f = fraction32(y, e)
+    k = whole32(e) - (np.float32(25.0) if small else np.float32(0.0))
+    return k, f
+
+
+@kernel
 def log_edge32(value: np.float32, x: np.float32) -> np.float32:
     """The value of a logarithm of x, but infinite at 0 and infinity, and NaN for x < 0 or NaN."""
     value = value if x < np.float32(np.inf) else x
     edge = np.float32(-np.inf) if x == np.float32(0.0) else np.float32(np.nan)
     return value if x > np.float32(0.0) else edge
+
+
+@kernel
+def log_parts64(x: np.float64) -> tuple[np.float64, np.float64]:
+    """k and f of x = 2^k (1 + f), where subnormals are scaled up first."""
+    small = x < np.float64(2.2250738585072014e-308)
+    y = x * np.float64(18014398509481984.0) if small else x
+    e = exponent64(y)
+    f = fraction64(y, e)
+    k = whole64(e) - (np.float64(54.0) if small else np.float64(0.0))
+    return k, f
 
 
 @kernel
@@ -313,11 +335,7 @@ def log_edge64(value: np.float64, x: np.float64) -> np.float64:
 @kernel
 def log32(x: np.float32) -> np.float32:
     """log(x), within 1.2 ulp."""
-    small = x < np.float32(1.17549435e-38)
-    y = x * np.float32(33554432.0) if small else x
-    e = exponent32(y)
-    f = fraction32(y, e)
-    k = whole32(e) - (np.float32(25.0) if small else np.float32(0.0))
+    k, f = log_parts32(x)
     value = k * np.float32(0.693359375) + (f - (log_tail32(f) - k * np.float32(-0.000212194442)))
     return log_edge32(value, x)
 
@@ -325,11 +343,7 @@ def log32(x: np.float32) -> np.float32:
 @kernel
 def log64(x: np.float64) -> np.float64:
     """log(x), within 1.2 ulp."""
-    small = x < np.float64(2.2250738585072014e-308)
-    y = x * np.float64(18014398509481984.0) if small else x
-    e = exponent64(y)
-    f = fraction64(y, e)
-    k = whole64(e) - (np.float64(54.0) if small else np.float64(0.0))
+    k, f = log_parts64(x)
     value = k * np.float64(0.6931471803691238) + (
         f - (log_tail64(f) - k * np.float64(1.9082149292705877e-10))
     )
@@ -339,11 +353,7 @@ def log64(x: np.float64) -> np.float64:
 @kernel
 def log232(x: np.float32) -> np.float32:
     """log(x)/log(2), exact at powers of 2, within 1.6 ulp."""
-    small = x < np.float32(1.17549435e-38)
-    y = x * np.float32(33554432.0) if small else x
-    e = exponent32(y)
-    f = fraction32(y, e)
-    k = whole32(e) - (np.float32(25.0) if small else np.float32(0.0))
+    k, f = log_parts32(x)
     low = f * np.float32(1.92596303e-08) - log_tail32(f) * np.float32(1.44269502)
     return log_edge32(k + (f * np.float32(1.44269502) + low), x)
 
@@ -351,11 +361,7 @@ def log232(x: np.float32) -> np.float32:
 @kernel
 def log264(x: np.float64) -> np.float64:
     """log(x)/log(2), exact at powers of 2, within 1.6 ulp."""
-    small = x < np.float64(2.2250738585072014e-308)
-    y = x * np.float64(18014398509481984.0) if small else x
-    e = exponent64(y)
-    f = fraction64(y, e)
-    k = whole64(e) - (np.float64(54.0) if small else np.float64(0.0))
+    k, f = log_parts64(x)
     low = f * np.float64(2.0355273740931033e-17) - log_tail64(f) * np.float64(1.4426950408889634)
     return log_edge64(k + (f * np.float64(1.4426950408889634) + low), x)
 
@@ -363,11 +369,7 @@ def log264(x: np.float64) -> np.float64:
 @kernel
 def log1032(x: np.float32) -> np.float32:
     """log(x)/log(10), within 1.3 ulp."""
-    small = x < np.float32(1.17549435e-38)
-    y = x * np.float32(33554432.0) if small else x
-    e = exponent32(y)
-    f = fraction32(y, e)
-    k = whole32(e) - (np.float32(25.0) if small else np.float32(0.0))
+    k, f = log_parts32(x)
     low = f * np.float32(-1.010305e-08) - log_tail32(f) * np.float32(0.434294492)
     low = f * np.float32(0.434294492) + (low + k * np.float32(4.60503907e-06))
     return log_edge32(k * np.float32(0.301025391) + low, x)
@@ -376,11 +378,7 @@ def log1032(x: np.float32) -> np.float32:
 @kernel
 def log1064(x: np.float64) -> np.float64:
     """log(x)/log(10), within 1.3 ulp."""
-    small = x < np.float64(2.2250738585072014e-308)
-    y = x * np.float64(18014398509481984.0) if small else x
-    e = exponent64(y)
-    f = fraction64(y, e)
-    k = whole64(e) - (np.float64(54.0) if small else np.float64(0.0))
+    k, f = log_parts64(x)
     low = f * np.float64(1.098319650216765e-17) - log_tail64(f) * np.float64(0.4342944819032518)
     low = f * np.float64(0.4342944819032518) + (low + k * np.float64(3.694239077158931e-13))
     return log_edge64(k * np.float64(0.30102999566361177) + low, x)
