@@ -30,9 +30,12 @@ FLOORS = [
     "outputs intake history callbacks batches train fit gate summary settings safetensors",
     "runs compiled",
     "backends",
+    "explain explain.*",
+    "draw draw.*",
     "checkpoint parameters",
     "model",
-    "swept trainings sweeps",
+    "swept trainings sweeps readings",
+    "plot plot.*",
     "face",
     "",  # the package itself: the list of public names
     "demo",
@@ -132,7 +135,12 @@ def test_importing_it_imports_nothing_but_numpy() -> None:
 
 
 # What may be missing is imported in one place each.
-OPTIONAL = {"jit_numba": {"numba", "llvmlite"}, "jit": {"llvmlite"}, "jit_blas": {"scipy"}}
+OPTIONAL = {
+    "jit_numba": {"numba", "llvmlite"},
+    "jit": {"llvmlite"},
+    "jit_blas": {"scipy"},
+    "plot.canvas": {"matplotlib"},
+}
 
 
 def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
@@ -155,7 +163,7 @@ MODELS = """
     Activation Adam ArgumentError Callback Constant DataError Dense Dropout DtypeError Flatten
     Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NotBuiltError Optimizer
     Orthogonal Parameter PellucidError PellucidWarning Progress SGD Sequential ShapeError Shared
-    TraceError TrainingWarning Xavier custom_gradient data grad hessian jacobian jvp load
+    TraceError TrainingWarning Walkthrough Xavier custom_gradient data explain grad hessian jacobian jvp load
     sweep value value_and_grad vjp
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"

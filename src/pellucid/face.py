@@ -20,6 +20,7 @@ from pellucid.errors import PellucidWarning as PellucidWarning
 from pellucid.errors import ShapeError as ShapeError
 from pellucid.errors import TraceError as TraceError
 from pellucid.errors import TrainingWarning as TrainingWarning
+from pellucid.explain.walkthrough import Walkthrough as Walkthrough
 from pellucid.gate import Gate as Gate
 from pellucid.graph import Node as Node
 from pellucid.graph import value as value
@@ -45,6 +46,7 @@ from pellucid.ops import *
 from pellucid.optim import SGD as SGD
 from pellucid.optim import Adam as Adam
 from pellucid.optim import Optimizer as Optimizer
+from pellucid.readings import explain as explain
 from pellucid.sweeps import sweep as sweep
 
 NAMES = sorted(name for name in globals() if not name.startswith("_"))

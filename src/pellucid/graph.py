@@ -467,7 +467,7 @@ def evaluate(
             # what was read before: unless leaves are replaced, or it is a Python number, which an
             # array in its place would outweigh
             kept = None if feed or node.weak else node._value
-            values[node] = _computed(node, values, sizes or {}) if kept is None else kept
+            values[node] = computed(node, values, sizes or {}) if kept is None else kept
             for a in node.args:
                 readers[a] -= 1
                 if not readers[a]:
@@ -475,7 +475,8 @@ def evaluate(
     return [values[node] for node in outputs]
 
 
-def _computed(node: Node, values: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
+def computed(node: Node, values: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
+    """Return a node's array from those of its arguments."""
     if node.op is None:
         if node.symbolic:
             raise TraceError(f"{node!r} has no data", "feed it an array, or make it pc.value(…)")

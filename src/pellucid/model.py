@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +40,9 @@ from pellucid.settings import as_callbacks, as_list, as_precision, as_seed, chec
 from pellucid.show.python import Program, source
 from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
+
+if TYPE_CHECKING:
+    from pellucid.explain.walkthrough import Walkthrough
 
 Function = Callable[..., Any]
 
@@ -79,6 +82,7 @@ class Sequential:
         self._labels: Array | None = None
         self._runners: dict[Any, tuple[Program, Runner]] = {}
         self._readings: dict[bool, Reading] = {}
+        self._scripts: dict[Any, Any] = {}
         self._reading = threading.Lock()  # results lie in a runner's memory until they are copied
         for layer in as_list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
             self._append(layer)
@@ -137,7 +141,7 @@ class Sequential:
         state = {name: np.zeros_like(flat) for name in self.optimizer.state}
         self._numbers = Numbers(flat, state)
         self._views = views_of(net, flat)
-        self._runners, self._readings = {}, {}
+        self._runners, self._readings, self._scripts = {}, {}, {}
         self._stepper: Stepper | None = None
 
     @property
@@ -164,7 +168,7 @@ class Sequential:
             self._numbers.state = {
                 n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state
             }
-            self._stepper, self._runners, self._readings = None, {}, {}
+            self._stepper, self._runners, self._readings, self._scripts = None, {}, {}, {}
 
     @contextmanager
     def _unless_refused(self) -> Iterator[None]:
@@ -231,7 +235,7 @@ class Sequential:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: not the loaded programs, which are traced again."""
         kept = {k: v for k, v in vars(self).items() if k not in ("_reading", "_views", "_stepper")}
-        return kept | {"_runners": {}, "_readings": {}}
+        return kept | {"_runners": {}, "_readings": {}, "_scripts": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _reading=threading.Lock(), _stepper=None)
@@ -468,6 +472,59 @@ class Sequential:
         with self._unless_refused():
             array = self._features(X)
             return self._run("activations", Batch(array, array))
+
+    def explain(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        notation: str = "rows",
+        sample: int = 0,
+        digits: int = 4,
+        fused: bool = True,
+    ) -> Walkthrough:
+        """Return every step of training on these samples: both passes, the loss and the update.
+
+        Symbols, numbers and results are those of the graph that trains, in float64 and without
+        dropout; the model is not changed. Args: `notation`, "rows" (x W) or "columns" (W x);
+        `sample`, which one is shown where there are many; `digits`, decimals shown; `fused`,
+        False to go back through the last activation, rather than merge it with its loss.
+        Raises: as `fit` does for samples; ArgumentError for settings that cannot be meant.
+
+        >>> model = Sequential([Dense(1, init="ones", inputs=1)], loss="half_mse", optimizer="sgd")
+        >>> model.explain([[2.0]], [[1.0]])["d_W1"].numbers
+        '[[2]] @ [[1]]'
+        """
+        from pellucid.explain.of_model import Asked, check_asked, explained
+
+        with self._unless_refused():
+            batch = self._batch(X, y)
+            check_asked(sample, len(batch), notation, digits)
+            script = self._script(fused, notation == "columns")
+        asked = Asked(batch, self._given(), sample, notation, digits, fused)
+        loss = "no loss" if self.loss_function is None else self.loss_function.name
+        title = f"{type(self.optimizer).__name__} on {loss}, {len(batch)} samples"
+        return explained(script, asked, title.replace(" 1 samples", " 1 sample"), self.dtype)
+
+    def _script(self, fused: bool, columns: bool) -> Any:
+        """Return the steps of an explanation, traced once."""
+        from pellucid.explain.of_model import model_script
+
+        key = ("explain", fused, columns)
+        if key not in self._scripts:
+            self._scripts[key] = model_script(self._blueprint(), fused, columns)
+        return self._scripts[key]
+
+    def _given(self) -> dict[str, Any]:
+        """Return the numbers that the next step starts from: parameters, state, t and rate."""
+        numbers = self._numbers
+        state = {
+            f"{key}_{name}": array
+            for key, flat in numbers.state.items()
+            for name, array in views_of(self._built, flat).items()
+        }
+        step = numbers.steps - numbers.since + 1
+        return {**self.params, **state, "t": step, "learning_rate": self.optimizer.learning_rate}
 
     def source(self, backend: str = "numpy") -> str:
         """Return the training step as NumPy code that one could have written by hand.

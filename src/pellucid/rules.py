@@ -270,6 +270,38 @@ FOLDS: list[Rule | Fold] = [
     Fold("places fall away", _without_place, "a name or a place of its own changes no value"),
 ]
 
+# -- why a merged slope is right -------------------------------------------------------------------
+
+SIGNS = [
+    Rule("minus one times", lambda x: (-1 * x, -x), why="-1 turns the sign round"),
+]
+CANCELS = [
+    Rule("a factor cancels", lambda x, p, q: ((x / p) * (p * q), x * q),
+         why="dividing and multiplying by the same number undo each other",
+         domain=((-2, 2), (0.5, 2), (-2, 2)), error="1 ulp"),
+    Rule("a divisor cancels", lambda x, p: ((x / p) * p, x),
+         why="dividing and multiplying by the same number undo each other",
+         domain=((-2, 2), (0.5, 2)), error="1 ulp"),
+    Rule("two quotients are multiplied",
+         lambda x, y, p, q, w: ((-(x / p) - y / q) * w, -((x / p) * w) - (y / q) * w),
+         why="each term is multiplied", error="absolute error 1 ulp of the larger term",
+         domain=((-2, 2), (-2, 2), (0.5, 2), (0.5, 2), (-2, 2))),
+    Rule("a quotient is multiplied by its divisor", lambda x, y, p: ((x - y / p) * p, x * p - y),
+         why="dividing and multiplying by the same number undo each other",
+         domain=((-2, 2), (-2, 2), (0.5, 2)), error="absolute error 1 ulp of the larger term"),
+    Rule("sum of negatives",
+         lambda x, *, axis, keepdims: (ops.sum(-x, axis, keepdims), -ops.sum(x, axis, keepdims)),
+         why="a sign can be taken last", settings={"axis": 1, "keepdims": True}),
+    Rule("minus minus one", lambda x: (x - (-1), x + 1), why="subtracting the opposite is adding"),
+    Rule("a negative first", lambda x, y: (-x + y, y - x),
+         why="adding the opposite is subtracting"),
+]
+FALLS = [
+    Rule("the product falls out", lambda y, p: (y * (p - 1) - (y - 1) * p, p - y),
+         why="y ŷ stands in both terms and falls out", error="absolute error 1 ulp of 1",
+         domain=((0, 1), (0, 1))),
+]
+
 # For loops, where what is read again must be kept: only where the right side is there anyhow.
 READ_BACK = [
     Rule("a ReLU is positive where its operand is", lambda x: (x > 0, ops.relu(x) > 0),
@@ -278,4 +310,4 @@ READ_BACK = [
 ]
 
 SIMPLIFY: list[Rule | Fold] = [*FOLDS, *ALGEBRA]  # exact, or within an ulp
-RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA, *READ_BACK]
+RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA, *SIGNS, *CANCELS, *FALLS, *READ_BACK]

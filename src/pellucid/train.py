@@ -145,8 +145,8 @@ class Blueprint:
         names = {*STEP_NAMES, *HELPERS, *others, *(s.name for s in self.net.slots)}
         return lambda name: name in names or name.startswith(("d_", "new_", "mask", "_"))
 
-    def traced(self, draw: Any, weighted: bool) -> Graph:
-        """Trace forward pass, loss and metrics."""
+    def traced(self, draw: Any, weighted: bool, fuse: bool = True) -> Graph:
+        """Trace forward pass, loss and metrics; loss and last activation merged, if `fuse`."""
         p = parameters(self.net, self.flat)
         values = forward(self.net, self.X, p, draw)
         out = list(values.values())[-1] if values else self.X
@@ -159,7 +159,8 @@ class Blueprint:
         linked = self.loss.link(out) if self.loss.link else out
         outputs |= {name: _single(name, f(linked, self.Y)) for name, f in self._metrics}
         outputs |= p | {"scores": out, "prediction": linked}
-        return fused(unlabeled(outputs, {**p, **values}, self.dtype))
+        graph = unlabeled(outputs, {**p, **values}, self.dtype)
+        return fused(graph) if fuse else graph
 
     def _loss(self, out: Node, target: Node, weighted: bool) -> Node:
         if not weighted:

@@ -43,7 +43,7 @@ bernoulli = op("bernoulli", "p, y", formula=r"-$y \ln $p - (1 - $y) \ln(1 - $p)"
     says="how surprised a predicted probability p is by the label y", internal=True,
     torch="torch.nn.functional.binary_cross_entropy(p, y, reduction='none')")
 
-bernoulli_logits = op("bernoulli_logits", "z, y", formula=r"\ln(1 + e^{$z}) - $y \, $z", level=1,
+bernoulli_logits = op("bernoulli_logits", "z, y", formula=r"\ln(1 + e^{$z}) - $y \cdot $z", level=1,
     dtype="inexact",
     numpy='''def bernoulli_logits(z, y):
     """log(1 + exp(z)) - y z = w |z| + log(1 + exp(-|z|)), w the label's weight on the wrong side.

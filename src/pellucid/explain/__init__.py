@@ -1,0 +1,1 @@
+"""The graph read as an explanation: symbols, numbers and results, step by step."""

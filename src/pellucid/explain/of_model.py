@@ -1,0 +1,163 @@
+"""Explanations of a model: both passes and the optimizer's step, for given samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pellucid.batches import Batch
+from pellucid.errors import ArgumentError, one_of
+from pellucid.explain.numbers import EXACT
+from pellucid.explain.reading import Reader
+from pellucid.explain.script import Plan, Script, script, symbolic_like
+from pellucid.explain.walkthrough import Walkthrough
+from pellucid.explain.windows import WHOLE, Values, View
+from pellucid.graph import Array, Node, order
+from pellucid.passes import Graph, unlabeled
+from pellucid.train import Blueprint, number_leaf
+
+NOTATIONS = ("rows", "columns")
+LARGE = 2000  # parameters, beyond which a line or two a step must do
+FEW = 4  # samples that are all shown
+FLOAT32 = 1e-7  # a decimal as near as float32 has it
+
+
+@dataclass(frozen=True, eq=False)
+class ModelScript:
+    """The script of a model, and the leaves that its numbers are put into."""
+
+    script: Script
+    leaves: dict[str, Node]
+    notes: tuple[str, ...]
+
+
+def model_script(blueprint: Blueprint, fuse: bool, columns: bool) -> ModelScript:
+    """Work out the steps of training on one batch, in float64."""
+    exact = replace(blueprint, dtype=np.dtype(np.float64))
+    graph = exact.traced(None, False, fuse)
+    wanted = ("data_loss", "loss", "prediction")
+    shown: dict[str, Node] = {k: graph.outputs[k] for k in wanted if k in graph.outputs}
+    names = dict(graph.names)
+    for key, node in shown.items():
+        if node.op is not None:
+            names.setdefault(node, key)
+    parameters = {s.name: graph.outputs[s.name] for s in exact.net.slots}
+    update = _Update(exact, parameters)
+    plan = Plan(
+        Graph(shown, names, graph.steps), graph.outputs["loss"], list(parameters.values()),
+        update.gradients, update.made, update.names, columns,
+    )  # fmt: skip
+    leaves = {"X": exact.X, "Y": exact.Y, **parameters, **update.leaves}
+    return ModelScript(script(plan), leaves, update.notes)
+
+
+class _Update:
+    """The optimizer's formula for each parameter, under that parameter's names."""
+
+    def __init__(self, blueprint: Blueprint, parameters: Mapping[str, Node]) -> None:
+        self.optimizer = blueprint.optimizer
+        self.t, self.rate = number_leaf("t"), number_leaf("learning_rate")
+        self.leaves: dict[str, Node] = {"t": self.t, "learning_rate": self.rate}
+        self.gradients: dict[str, Node] = {}
+        self.made: dict[str, Node] = {}
+        self.names: dict[Node, str] = {}
+        for name, p in parameters.items():
+            self._of(name, p)
+        if not all(x.op is None or x.op.kind in ("map", "dim") for x in self._between(parameters)):
+            self.made = {}  # it mixes parameters: what it does to one alone would not be true
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.made:
+            return ()
+        kind = type(self.optimizer).__name__
+        return (f"{kind} reads all parameters at once; model.source() shows its step",)
+
+    def _between(self, parameters: Mapping[str, Node]) -> list[Node]:
+        return [x for x in order(self.made.values(), stop=parameters.values())
+                if x not in set(parameters.values())]  # fmt: skip
+
+    def _of(self, name: str, p: Node) -> None:
+        g = self.gradients[f"d_{name}"] = symbolic_like(f"d_{name}", p)
+        state = {k: symbolic_like(f"{k}_{name}", p) for k in self.optimizer.state}
+        self.leaves |= {leaf.name: leaf for leaf in state.values()}
+        new, kept = self.optimizer.update(p, g, state, self.t, self.rate)
+        bare = unlabeled({**{f"{k}_{name}_new": v for k, v in kept.items()}, f"{name}_new": new})
+        inner = {node: f"{label}_{name}" for node, label in bare.names.items()}
+        *kept_names, last = bare.outputs
+        self.made |= {key: bare.outputs[key] for key in kept_names}
+        self.made |= {label: node for node, label in inner.items()}
+        self.made[last] = bare.outputs[last]
+        self.names |= inner
+        for key, node in bare.outputs.items():
+            self.names.setdefault(node, key)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What to explain of a model, and how to write it."""
+
+    batch: Batch
+    given: dict[str, Array]  # parameters, state, t and learning_rate by name
+    sample: int = 0
+    notation: str = "rows"
+    digits: int = 4
+    fused: bool = True
+
+
+def check_asked(sample: Any, count: int, notation: Any, digits: Any) -> None:
+    """Refuse what cannot be meant, before anything is computed."""
+    if notation not in NOTATIONS:
+        raise one_of("notation", notation, NOTATIONS)
+    if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample < count:
+        raise ArgumentError(
+            f"sample is {sample!r}, of {count} samples", f"count from 0 to {count - 1}"
+        )
+    if isinstance(digits, bool) or not isinstance(digits, int) or not 1 <= digits <= 15:
+        raise ArgumentError(f"digits is {digits!r}", "1 to 15 decimals, such as digits=6")
+
+
+def explained(found: ModelScript, asked: Asked, title: str, dtype: np.dtype[Any]) -> Walkthrough:
+    """Put the numbers of these samples and parameters into a script."""
+    given = {"X": asked.batch.X, "Y": asked.batch.Y, **asked.given}
+    given = {name: np.asarray(a, np.float64) for name, a in given.items()}
+    feed = {leaf: given[name] for name, leaf in found.leaves.items()}
+    for name in ("t", "learning_rate"):  # Python numbers, as in training
+        feed[found.leaves[name]] = given[name].item()
+    count = len(asked.batch)
+    view = View(
+        count, asked.sample, _whole(found, count), asked.digits, asked.notation == "columns",
+        FLOAT32 if dtype == np.float32 else EXACT,
+    )  # fmt: skip
+    reader = Reader(found.script, Values(feed, {"n": count}), view)
+    given["n"] = np.asarray(count)
+    shown = {name: view.turned(array) for name, array in given.items()}
+    brief = sum(a.size for a in given.values()) > LARGE
+    return Walkthrough(title, reader.steps(), shown, (*_notes(view), *found.notes), brief)
+
+
+def _whole(found: ModelScript, count: int) -> bool:
+    """Whether all samples are shown: a few of them, of small networks."""
+    widest = max(_width(line.whole) for line in found.script.lines if line.phase == "forward")
+    return count == 1 or (count <= FEW and count * widest <= WHOLE)
+
+
+def _width(node: Node) -> int:
+    return int(np.prod([s for s in node.shape if isinstance(s, int)]))
+
+
+def _notes(view: View) -> list[str]:
+    found = [
+        f"Numbers are rounded to {view.digits} decimals; each result is that of the exact ones."
+    ]
+    if not view.whole:
+        found.append(
+            f"Of {view.count} samples, number {view.sample} is shown; what a sum over all of them "
+            "adds to it comes as one number."
+        )
+    if view.columns:
+        found.append("Samples are columns here: every matrix is the transpose of the stored one.")
+    return found

@@ -1,0 +1,140 @@
+"""Explanations of a node or a function: every op a step, then the way back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import ArgumentError, DtypeError, TraceError
+from pellucid.explain.reading import Reader
+from pellucid.explain.script import Plan, Script, script
+from pellucid.explain.walkthrough import Walkthrough
+from pellucid.explain.windows import Values, View
+from pellucid.graph import Node, lift, numeric, order, value
+from pellucid.passes import Graph, unlabeled
+from pellucid.protocol import leaves, like
+
+ROUND = "Numbers are rounded to {} decimals; each result is that of the exact ones."
+LONG = 40  # steps, beyond which a line or two each must do
+
+
+def explain_node(node: Node, digits: int, columns: bool, title: str = "") -> Walkthrough:
+    """Explain a node whose leaves carry data."""
+    graph = _named(node)
+    target = graph.outputs["f"]
+    name = graph.names[target]
+    moving = [x for x in order([target]) if x.op is None and x in graph.names]
+    moving = [x for x in moving if x.dtype.kind == "f"]
+    scalar = target.shape == () and target.dtype.kind == "f" and target.op is not None
+    plan = Plan(graph, target if scalar else None, moving if scalar else [], columns=columns,
+                as_built=True)  # fmt: skip
+    notes = [ROUND.format(digits)]
+    if not scalar:
+        notes.append(f"{name} is not a single number that moves, so there is no way back from it.")
+    found = script(plan)
+    given = {graph.names[x]: x.value for x in order([target]) if x.op is None and x in graph.names}
+    return _walk(found, given, View(digits=digits, columns=columns), title or name, notes)
+
+
+def _walk(
+    found: Script, given: Mapping[str, Any], view: View, title: str, notes: Sequence[str]
+) -> Walkthrough:
+    reader = Reader(found, Values({}, {}), view)
+    steps = reader.steps()
+    arrays = {name: view.turned(np.asarray(a)) for name, a in given.items()}
+    return Walkthrough(title, steps, arrays, tuple(notes), len(steps) > LONG)
+
+
+def _named(node: Node) -> Graph:
+    """Give every value of a graph a name: its own, or v1, v2, …; the last is f."""
+    for leaf in order([node]):
+        if leaf.op is None and leaf.symbolic:
+            raise TraceError(
+                f"{leaf!r} has no data, so there are no numbers to explain",
+                "make it with pc.value(array, name)",
+            )
+    bare = unlabeled({"f": node})
+    target = bare.outputs["f"]
+    names: dict[Node, str] = {}
+    fresh = _fresh([*bare.names.values()])
+    for x in order([target]):
+        if x in bare.names:
+            names[x] = next(fresh(bare.names[x]))
+        elif x.op is None and x.name:
+            names[x] = next(fresh(x.name))
+    last = names.get(target) or next(fresh("f"))
+    plain = fresh("v")
+    for x in order([target]):
+        if x.op is not None and x not in names and x is not target and x.op.kind != "dim":
+            names[x] = next(plain)
+    names[target] = last
+    return Graph({"f": target}, names)
+
+
+def _fresh(labels: Sequence[str]) -> Callable[[str], Iterator[str]]:
+    """Return what yields names that nothing has: x, x_2, …; for "v": v1, v2, …"""
+    taken = set()
+
+    def names(base: str) -> Iterator[str]:
+        k = 0
+        while True:
+            k += 1
+            name = f"{base}{k}" if base == "v" else base if k == 1 else f"{base}_{k}"
+            if name not in taken and not (base == "v" and name in labels):
+                taken.add(name)
+                yield name
+
+    return names
+
+
+def explain_function(
+    function: Callable[..., Any], args: Sequence[Any], digits: int, columns: bool
+) -> Walkthrough:
+    """Explain a function at given arguments, under the names of its parameters."""
+    if not args:
+        raise ArgumentError(
+            "a function is explained at arguments", "pc.explain(function, 2.0, 3.0)"
+        )
+    made = [_leaves(name, arg) for name, arg in zip(_words(function, len(args)), args, strict=True)]
+    result = function(*made)
+    if isinstance(result, (tuple, list, Mapping)) or not isinstance(lift(result), Node):
+        raise DtypeError("the function returns several results", "return the one to be explained")
+    label = getattr(function, "__name__", "f")
+    return explain_node(lift(result), digits, columns, "f" if label == "<lambda>" else label)
+
+
+def _words(function: Callable[..., Any], count: int) -> list[str]:
+    """Return a name for each argument."""
+    try:
+        kinds = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a function in C does not say
+        return [f"x{k + 1}" for k in range(count)]
+    words = [p.name for p in kinds if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [words[k] if k < len(words) else f"x{k + 1}" for k in range(count)]
+
+
+def _leaves(name: str, arg: Any) -> Any:
+    """Return an argument with a leaf in place of every array, named after where it stands."""
+    if isinstance(arg, Node):
+        return arg
+    paths = list(_paths(name, arg))
+    return like(arg, [value(_real(x), path) for path, x in zip(paths, leaves(arg), strict=True)])
+
+
+def _real(x: Any) -> Any:
+    array = numeric(x, "an argument")
+    return array.astype(float) if isinstance(x, int) and not isinstance(x, bool) else array
+
+
+def _paths(name: str, tree: Any) -> Iterator[str]:
+    if isinstance(tree, Mapping):
+        for key in tree:
+            yield from _paths(str(key), tree[key])
+    elif isinstance(tree, (tuple, list)):
+        for k, part in enumerate(tree):
+            yield from _paths(f"{name}{k + 1}", part)
+    else:
+        yield name

@@ -1,0 +1,332 @@
+"""Walkthroughs: what they say is what was computed, in symbols, in numbers and in text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pellucid as pc
+from pellucid import text
+from pellucid.explain.numbers import evaluate, shown
+from pellucid.explain.walkthrough import PHASES
+
+LOSSES = {
+    "mse": ("linear", 1), "half_mse": ("sigmoid", 2), "mae": ("linear", 2), "huber": ("linear", 1),
+    "hinge": ("tanh", 1), "bce": ("sigmoid", 1), "bce_logits": ("linear", 2),
+    "cce": ("softmax", 3), "cce_logits": ("linear", 4), "poisson": ("softplus", 1),
+}  # fmt: skip
+OPTIMIZERS = {
+    "sgd": pc.SGD(0.1),
+    "momentum": pc.SGD(0.1, momentum=0.9),
+    "dampened": pc.SGD(0.1, momentum=0.9, dampening=0.3),
+    "nesterov": pc.SGD(0.1, momentum=0.9, nesterov=True),
+    "adam": pc.Adam(0.01),
+}
+
+
+def network(
+    loss: str,
+    hidden: list[tuple[int, str]],
+    inputs: int = 2,
+    dtype: str = "float64",
+    **settings: Any,
+) -> pc.Sequential:
+    last, units = LOSSES[loss]
+    layers = [pc.Dense(n, act, bias_init=0.1) for n, act in hidden]
+    layers[:1] = [pc.Dense(hidden[0][0], hidden[0][1], inputs=inputs)] if hidden else []
+    final = pc.Dense(units, last) if hidden else pc.Dense(units, last, inputs=inputs)
+    return pc.Sequential([*layers, final], loss=loss, dtype=dtype, **settings)
+
+
+def samples(loss: str, n: int, inputs: int = 2, seed: int = 0) -> tuple[Any, Any]:
+    rng = np.random.default_rng(seed)
+    X, units = rng.normal(size=(n, inputs)).round(2), LOSSES[loss][1]
+    y: Any = rng.normal(size=(n, units)).round(2)
+    if loss in ("bce", "bce_logits"):
+        y = rng.integers(0, 2, (n, units))
+    elif loss == "hinge":
+        y = rng.choice([-1, 1], (n, units))
+    elif loss in ("cce", "cce_logits"):
+        y = rng.integers(0, units, n)
+    elif loss == "poisson":
+        y = rng.integers(0, 5, (n, units))
+    return X, y
+
+
+def value_of(formula: str, names: dict[str, Any]) -> Any:
+    """Return what a formula in symbols gives for these arrays."""
+    literals = {
+        k: ast.parse(repr(np.asarray(v).tolist()), mode="eval").body for k, v in names.items()
+    }
+    return evaluate(ast.unparse(text.fill(ast.parse(formula, mode="eval").body, literals)))
+
+
+def environment(w: pc.Walkthrough) -> dict[str, Any]:
+    return {**w.given, **{step.name: step.array for step in w.steps}}
+
+
+def unit(result: str) -> float:
+    """Return the unit of the last digit that a result shows."""
+    units = []
+    for word in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", result):
+        mantissa, _, power = word.partition("e")
+        units.append(10.0 ** (int(power or 0) - len(mantissa.partition(".")[2])))
+    return max(units, default=0.0)
+
+
+def check_true(w: pc.Walkthrough) -> None:
+    """Every formula gives its result: in numbers as they are shown, and in symbols exactly."""
+    names = environment(w)
+    for step in w.steps:
+        said, seen = evaluate(step.result), evaluate(step.numbers)
+        close = np.allclose(seen, said, rtol=1e-9, atol=1.01 * unit(step.result), equal_nan=True)
+        assert close or "hides" in step.note, (
+            step.name,
+            step.numbers,
+            step.result,
+        )
+        if not step.note:
+            again = shown(np.broadcast_to(seen, np.shape(said)), 4, 1e-7).text
+            close = np.allclose(evaluate(again), said, rtol=1e-8, atol=1e-12, equal_nan=True)
+            assert close or "hides" in step.note, (step.name, step.numbers, step.result, again)
+        if step.phase != "rewrite":
+            check_formula(step, step.formula, {k: names[k] for k in step.inputs}, step.array)
+        for term in step.terms:
+            check_formula(step, term.formula, names, term.product)
+        if step.terms:
+            total = sum(term.product for term in step.terms)
+            np.testing.assert_allclose(total, step.array, rtol=1e-12, atol=1e-15)
+
+
+def check_formula(step: Any, formula: str, names: dict[str, Any], whole: Any) -> None:
+    exact = value_of(formula, names)
+    if "hides" in step.note:
+        exact = np.where(np.isnan(exact), 0, exact)
+    exact = np.broadcast_to(exact, np.shape(whole))
+    np.testing.assert_allclose(exact, whole, rtol=1e-9, atol=1e-12, err_msg=step.name + formula)
+
+
+def check_contract(w: pc.Walkthrough) -> None:
+    """Every step has what it must have, in an order in which nothing is read before it is there."""
+    known = set(w.given)
+    data = w.to_json()
+    assert [s["name"] for s in data["steps"]] == [s.name for s in w.steps]
+    for step, written in zip(w.steps, data["steps"], strict=True):
+        for field in ("name", "phase", "says", "formula", "latex", "numbers", "value", "op"):
+            assert written[field] == step[field] == getattr(step, field)
+        assert step.phase in PHASES and step.says and step.formula and step.latex and step.numbers
+        assert list(np.shape(step.value)) == written["shape"]
+        assert set(step.inputs) <= known | {s.name for s in w.steps}
+        if step.phase != "rewrite":
+            assert set(step.inputs) <= known, step.name
+        known.add(step.name)
+        for term in written["terms"]:
+            assert {"path", "local", "upstream", "product"} <= set(term)
+    phases = [PHASES.index(s.phase) for s in w.steps]
+    assert phases == sorted(phases)
+    assert len({s.name for s in w.steps}) == len(w.steps)
+
+
+def check_text(w: pc.Walkthrough) -> None:
+    for brief in (False, True):
+        lines = w.to_text(brief=brief).split("\n")
+        assert max(map(len, lines)) <= 80
+        assert not any(line != line.rstrip() for line in lines)
+    again = pc.Walkthrough.from_json(json.loads(json.dumps(w.to_json())))
+    assert again.to_json() == w.to_json() and str(again) == str(w)
+
+
+@pytest.mark.parametrize("notation", ["rows", "columns"])
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_a_walkthrough_says_is_true(loss: str, fused: bool, notation: str) -> None:
+    model = network(loss, [(3, "tanh")], optimizer="adam")
+    for n in (1, 3, 40):
+        X, y = samples(loss, n)
+        w = model.explain(X, y, notation=notation, fused=fused, sample=n - 1)
+        check_contract(w)
+        check_true(w)
+        check_text(w)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(sorted(LOSSES)),
+    st.lists(
+        st.tuples(st.integers(1, 6), st.sampled_from(
+            ["relu", "sigmoid", "tanh", "leaky_relu", "elu", "selu", "swish", "gelu", "softplus"])),
+        min_size=0, max_size=3,
+    ),
+    st.sampled_from(sorted(OPTIMIZERS)), st.integers(1, 12), st.integers(1, 5),
+    st.sampled_from(["float32", "float64"]), st.integers(0, 10_000), st.booleans(),
+)  # fmt: skip
+def test_random_networks(
+    loss: str, hidden: Any, optimizer: str, n: int, inputs: int, dtype: str, seed: int, fused: bool
+) -> None:
+    model = network(loss, hidden, inputs, dtype, optimizer=OPTIMIZERS[optimizer], seed=seed)
+    X, y = samples(loss, n, inputs, seed)
+    if seed % 2:
+        model.fit(X, y, epochs=3, verbose=0, backend="numpy")
+    w = model.explain(X, y, fused=fused, sample=seed % n)
+    check_contract(w)
+    check_true(w)
+    check_text(w)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("loss", ["mse", "bce", "cce"])
+def test_the_numbers_are_those_of_training(loss: str, optimizer: str) -> None:
+    model = network(loss, [(4, "relu"), (3, "sigmoid")], optimizer=OPTIMIZERS[optimizer])
+    X, y = samples(loss, 7)
+    model.fit(X, y, epochs=2, verbose=0, backend="numpy")
+    before = {k: v.copy() for k, v in model.params.items()}
+    w = model.explain(X, y)
+    for name, array in model.params.items():
+        np.testing.assert_array_equal(array, before[name])
+    for name, array in model.gradients(X, y).items():
+        np.testing.assert_allclose(w[f"d_{name}"].array, array, rtol=1e-12, atol=1e-15)
+    for name, array in model.activations(X).items():
+        np.testing.assert_allclose(w[name].array, array, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(w["loss"].array, model.loss(X, y), rtol=1e-13)
+    model.step(X, y)
+    for name, array in model.params.items():
+        np.testing.assert_allclose(w[f"{name}_new"].array, array, rtol=1e-12, atol=1e-14)
+
+
+def test_penalties_shared_and_other_layers() -> None:
+    rng = np.random.default_rng(0)
+    shared = pc.Shared(pc.Dense(3, "tanh", l2=0.1), "s")
+    layers = [pc.Flatten(), pc.Dense(3, "relu", l1=0.01), pc.Dropout(0.5), shared, shared,
+              pc.Activation("tanh"), pc.Dense(1)]  # fmt: skip
+    model = pc.Sequential(layers, loss="mse", dtype="float64")
+    X, y = rng.normal(size=(3, 2, 2)), rng.normal(size=(3, 1))
+    w = model.explain(X, y)
+    check_contract(w)
+    check_true(w)
+    found = model.gradients(X, y)
+    for name, array in found.items():
+        np.testing.assert_allclose(w[f"d_{name}"].array, array, rtol=1e-12)
+    assert len(w["d_W2"].terms) == 3  # two places, and the penalty
+
+
+# -- nodes and functions -------------------------------------------------------------------------
+
+FUNCTIONS = {
+    "gates": (lambda x, y, z: (x + y) * z, (2.0, 3.0, 4.0)),
+    "sigmoid": (lambda x, y, z: pc.sigmoid(x * y + z), (2.0, -3.0, 1.0)),
+    "paths": (lambda x: (x + 1) * (2 * x), (3.0,)),
+    "shared": (lambda a, b, c: (a + b) * (b + c), (1.0, 2.0, 3.0)),
+    "arrays": (lambda w: np.sum(np.tanh(w) ** 2), (np.array([0.5, -1.0, 2.0]),)),
+    "products": (
+        lambda X, W: np.mean((X @ W) ** 2), (np.ones((2, 3)), np.arange(12.0).reshape(3, 4)),
+    ),
+    "softmax": (
+        lambda x: np.sum(pc.softmax(x) * np.array([1.0, 2.0, 3.0])), (np.array([2.0, 1.0, 0.1]),),
+    ),
+    "views": (lambda x: np.sum(x.T[1:] * 2) + x.max(), (np.arange(6.0).reshape(2, 3),)),
+    "large": (lambda x: np.mean(np.exp(-np.square(x))), (np.linspace(-2, 2, 500),)),
+    "choice": (lambda x: np.sum(np.where(x > 0, np.log(x), 0)), (np.array([1.0, 0.0, 2.0]),)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name: str) -> None:
+    function, args = FUNCTIONS[name]
+    w = pc.explain(function, *args)
+    check_contract(w)
+    check_true(w)
+    check_text(w)
+    slopes = pc.grad(function, argnums=range(len(args)))(*args)
+    for leaf, slope in zip(w.given, slopes, strict=True):
+        np.testing.assert_allclose(w[f"d_{leaf}"].array, slope, rtol=1e-12)
+
+
+def test_gates_step_by_step() -> None:
+    x, y, z = pc.value(2.0, "x"), pc.value(3.0, "y"), pc.value(4.0, "z")
+    q = pc.named(x + y, "q")
+    w = pc.explain(q * z)
+    assert [s.name for s in w.steps] == ["q", "f", "d_f", "d_z", "d_q", "d_x", "d_y"]
+    assert [w[k].value for k in ("q", "f", "d_q", "d_z", "d_x", "d_y")] == [5, 20, 4, 5, 4, 4]
+    assert w["d_q"].formula == "d_f * z" and w["f"].numbers == "5 * 4"
+
+
+def test_paths_add_up() -> None:
+    w = pc.explain(lambda x: (x + 1) * (2 * x), 3.0)
+    assert w["f"].value == 24 and w["d_x"].value == 14
+    assert [t["product"] for t in w["d_x"].terms] == [6, 8]
+    assert [(t["local"], t["upstream"]) for t in w["d_x"].terms] == [(1, 6), (2, 4)]
+
+
+def test_a_node_of_several_numbers_is_explained_forwards() -> None:
+    w = pc.explain(lambda x: x * 2, np.ones(3))
+    assert [s.phase for s in w.steps] == ["forward"] and "no way back" in " ".join(w.notes)
+
+
+# -- numbers for reading -------------------------------------------------------------------------
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=5),
+    st.integers(1, 8),
+)
+def test_rounded_numbers_are_the_rounding_of_the_true_ones(
+    numbers: list[float], digits: int
+) -> None:
+    found = shown(numbers, digits)
+    said = evaluate(found.text)
+    np.testing.assert_array_equal(said, found.array)
+    finite = np.isfinite(numbers)
+    np.testing.assert_array_equal(np.asarray(numbers)[~finite], said[~finite])
+    off = np.abs(np.asarray(numbers)[finite] - said[finite])
+    top = np.abs(np.asarray(numbers)[finite]).max(initial=0)
+    assert (off <= 0.501 * found.unit + 1e-14 * top).all()
+
+
+def test_exact_numbers_are_short_and_rounded_ones_look_it() -> None:
+    assert shown(0.1 + 0.2).text == "0.3"
+    assert shown([2 / 3, 0.5, 0.0]).text == "[0.6667, 0.5000, 0]"
+    assert shown(-1e-9).text == "-1.000e-09" and shown([1.0, -1e-9]).text == "[1.0000, 0.0000]"
+    assert shown([float("nan"), float("inf")]).text == "[nan, inf]"
+    assert shown(1e300).text == "1.000e+300" and shown(123456.0).text == "123456"
+
+
+# -- bad input -----------------------------------------------------------------------------------
+
+
+def test_bad_input_is_answered() -> None:
+    model = network("mse", [(2, "tanh")])
+    X, y = samples("mse", 3)
+    for bad, word in (
+        ({"notation": "cols"}, "columns"), ({"sample": 3}, "0 to 2"), ({"sample": -1}, "0 to 2"),
+        ({"digits": 0}, "decimals"), ({"sample": True}, "0 to 2"),
+    ):  # fmt: skip
+        with pytest.raises(pc.ArgumentError, match=word):
+            model.explain(X, y, **bad)
+    with pytest.raises(pc.ArgumentError, match="did you mean"):
+        model.explain(X, y)["dW1"]
+    with pytest.raises(pc.TraceError, match="no data"):
+        pc.explain(model._blueprint().X)
+    with pytest.raises(pc.DtypeError):
+        pc.explain(3.0)
+    with pytest.raises(pc.DataError):
+        pc.Walkthrough.from_json({"steps": []})
+
+
+def test_nan_is_shown() -> None:
+    w = pc.explain(lambda x: np.log(x) * 0, -1.0)
+    assert w["v1"].result == "nan" and np.isnan(w["f"].value)
+
+
+def test_explaining_leaves_an_unbuilt_model_alone_where_it_is_refused() -> None:
+    model = pc.Sequential([pc.Dense(1)], loss="mse")
+    with pytest.raises(pc.ArgumentError):
+        model.explain([[1.0]], [[1.0]], notation="x")
+    assert model._net is None
