@@ -330,3 +330,74 @@ def test_explaining_leaves_an_unbuilt_model_alone_where_it_is_refused() -> None:
     with pytest.raises(pc.ArgumentError):
         model.explain([[1.0]], [[1.0]], notation="x")
     assert model._net is None
+
+
+# -- why a number moved --------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000))
+def test_paths_sum_to_the_gradient_on_random_graphs(seed: int) -> None:
+    """Shared values, several readers, sums and products: the paths add up to the slope."""
+    rng = np.random.default_rng(seed)
+
+    def function(x: Any, w: Any) -> Any:
+        pool = [x, w, pc.tanh(x @ w), pc.sigmoid(x) * 2]
+        for _ in range(rng.integers(1, 6)):
+            a, b = (pool[k] for k in rng.integers(0, len(pool), 2))
+            pick = rng.integers(0, 4)
+            pool.append([a * b, a @ b, pc.tanh(a - b), pc.relu(a) + b.T][pick])
+        return np.sum(pool[-1] * pool[-2])
+
+    state = rng.bit_generator.state
+    args = rng.normal(size=(2, 2)), rng.normal(size=(2, 2))
+    rng.bit_generator.state = state
+    slopes = pc.grad(lambda x, w: (setattr(rng.bit_generator, "state", state), function(x, w))[1],
+                     argnums=(0, 1))(*args)  # fmt: skip
+    rng.bit_generator.state = state
+    node = function(x := pc.value(args[0], "x"), w := pc.value(args[1], "w"))
+    assert x is not w
+    for name, slope in zip("xw", slopes, strict=True):
+        for spot in np.ndindex(2, 2):
+            try:
+                found = pc.why(node, f"{name}[{spot[0]},{spot[1]}]", paths=100_000)
+            except pc.ArgumentError:  # it is not part of this graph
+                assert not slope.any()
+                continue
+            total = sum(route.product for route in found.paths)
+            np.testing.assert_allclose(total, slope[spot], rtol=1e-12, atol=1e-13)
+            assert found.remainder == 0 and found.count == len(found.paths)
+            few = pc.why(node, f"{name}[{spot[0]},{spot[1]}]", paths=2)
+            assert few.count == found.count
+            rest = sum(route.product for route in few.paths) + few.remainder
+            np.testing.assert_allclose(rest, slope[spot], rtol=1e-12, atol=1e-13)
+            sizes = sorted((abs(r.product) for r in found.paths), reverse=True)
+            np.testing.assert_allclose([abs(r.product) for r in few.paths], sizes[:2], rtol=1e-12)
+
+
+def test_why_a_weight_moved() -> None:
+    model = network("bce", [(4, "relu")], optimizer="adam")
+    X, y = samples("bce", 5)
+    slopes = model.gradients(X, y)
+    for name in model.params:
+        for spot in np.ndindex(model.params[name].shape):
+            told = f"{name}[{', '.join(map(str, spot))}]"
+            found = pc.why(model, X, y, told)
+            assert found.name == told
+            np.testing.assert_allclose(found.gradient, slopes[name][spot], rtol=1e-12, atol=1e-15)
+            total = sum(r.product for r in found.paths) + found.remainder
+            np.testing.assert_allclose(total, slopes[name][spot], rtol=1e-12, atol=1e-15)
+            for route in found.paths:
+                np.testing.assert_allclose(np.prod(route.factors), route.product, rtol=1e-12)
+            assert max(map(len, str(found).split("\n"))) <= 80
+    found = pc.why(model, X, y, "W1[-1,-1]")
+    assert found.name == "W1[1, 3]" and json.dumps(found.to_json())
+    model.step(X, y)
+    assert found.after == pytest.approx(model.params["W1"][1, 3], rel=1e-12)
+
+
+@pytest.mark.parametrize("spot", ["W1", "W1[0]", "W1[0,9]", "W9[0]", "W1[x]", "", 3, "X[0,0]"])
+def test_why_asks_for_a_number_that_exists(spot: Any) -> None:
+    model = network("bce", [(4, "relu")])
+    with pytest.raises(pc.ArgumentError):
+        pc.why(model, *samples("bce", 5), spot)

@@ -47,6 +47,7 @@ from pellucid.optim import SGD as SGD
 from pellucid.optim import Adam as Adam
 from pellucid.optim import Optimizer as Optimizer
 from pellucid.readings import explain as explain
+from pellucid.readings import why as why
 from pellucid.sweeps import sweep as sweep
 
 NAMES = sorted(name for name in globals() if not name.startswith("_"))

@@ -42,6 +42,7 @@ from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
 
 if TYPE_CHECKING:
+    from pellucid.explain.shapes import Shapes
     from pellucid.explain.walkthrough import Walkthrough
 
 Function = Callable[..., Any]
@@ -495,25 +496,42 @@ class Sequential:
         >>> model.explain([[2.0]], [[1.0]])["d_W1"].numbers
         '[[2]] @ [[1]]'
         """
-        from pellucid.explain.of_model import Asked, check_asked, explained
+        from pellucid.explain.of_model import explained
+
+        return explained(*self._asked(X, y, sample, notation, digits, fused))
+
+    def shapes(self) -> Shapes:
+        """Return the shape of every array of a training step, by name; printed, a table.
+
+        >>> Sequential([Dense(3, "relu", inputs=2), Dense(1)], loss="mse").shapes()["d_W1"]
+        (2, 3)
+        """
+        from pellucid.explain.shapes import shapes
+
+        return shapes(self._traced_script(True, False))
+
+    def _traced_script(self, fused: bool, columns: bool) -> Any:
+        """Return the steps of an explanation, traced once."""
+        from pellucid.explain.of_model import model_script
+
+        if self.loss_function is None:
+            raise ArgumentError("the model has no loss", 'pc.Sequential(…, loss="mse")')
+        key = (fused, columns)
+        if key not in self._scripts:
+            self._scripts[key] = model_script(self._blueprint(), *key)
+        return self._scripts[key]
+
+    def _asked(
+        self, X: Any, y: Any, sample: int, notation: str, digits: int, fused: bool
+    ) -> tuple[Any, Any]:
+        """Return the steps of an explanation, and the numbers to put into them."""
+        from pellucid.explain.of_model import Asked, check_asked
 
         with self._unless_refused():
             batch = self._batch(X, y)
             check_asked(sample, len(batch), notation, digits)
-            script = self._script(fused, notation == "columns")
-        asked = Asked(batch, self._given(), sample, notation, digits, fused)
-        loss = "no loss" if self.loss_function is None else self.loss_function.name
-        title = f"{type(self.optimizer).__name__} on {loss}, {len(batch)} samples"
-        return explained(script, asked, title.replace(" 1 samples", " 1 sample"), self.dtype)
-
-    def _script(self, fused: bool, columns: bool) -> Any:
-        """Return the steps of an explanation, traced once."""
-        from pellucid.explain.of_model import model_script
-
-        key = ("explain", fused, columns)
-        if key not in self._scripts:
-            self._scripts[key] = model_script(self._blueprint(), fused, columns)
-        return self._scripts[key]
+            script = self._traced_script(fused, notation == "columns")
+        return script, Asked(batch, self._given(), sample, notation, digits)
 
     def _given(self) -> dict[str, Any]:
         """Return the numbers that the next step starts from: parameters, state, t and rate."""

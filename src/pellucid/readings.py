@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pellucid.errors import ArgumentError, DtypeError, one_of
-from pellucid.explain.of_model import NOTATIONS
-from pellucid.explain.of_node import explain_function, explain_node
+from pellucid.explain.of_model import NOTATIONS, reader_of
+from pellucid.explain.of_node import explain_function, explain_node, node_script, traced
+from pellucid.explain.reading import Reader
 from pellucid.explain.walkthrough import Walkthrough
+from pellucid.explain.why import Why
+from pellucid.explain.why import why as followed
+from pellucid.explain.windows import Values, View
 from pellucid.graph import Node
 from pellucid.model import Sequential
 
@@ -49,3 +55,37 @@ def explain(
         f"{type(target).__name__} cannot be explained",
         "give a node, a function with its arguments, or a model with X and y",
     )
+
+
+def why(target: Any, *args: Any, paths: int = 12) -> Why:
+    """Say why a number moved: every path from it to the loss, and the update that follows.
+
+        ∂L/∂w = Σ over paths of the product of the local gradients along each
+
+    Args: `target`, a model, then X, y and one number of a parameter, such as "W1[0, 1]"; or a node,
+    or a function and its arguments, then one number of a leaf, such as "x" or "x[2]"; `paths`, how
+    many are listed: the largest, and what the others add. Where more than 4,000 numbers of one
+    layer are on the way, those with the smallest gradients count among the others.
+    Raises: ArgumentError for a name or an index that does not exist.
+
+    >>> found = why(lambda x: (x + 1) * (2 * x), 3.0, "x")
+    >>> [route.product for route in found.paths], found.gradient
+    ([8.0, 6.0], 14.0)
+    """
+    if isinstance(paths, bool) or not isinstance(paths, int) or paths < 1:
+        raise ArgumentError(f"paths is {paths!r}", "how many to list, such as paths=12")
+    if not args:
+        raise ArgumentError("why says nothing without a number", 'such as "W1[0, 1]"')
+    *given, spot = args
+    if isinstance(target, Sequential):
+        if len(given) != 2:
+            raise ArgumentError("a model moves for samples", 'pc.why(model, X, y, "W1[0, 1]")')
+        reader = reader_of(*target._asked(given[0], given[1], 0, "rows", 4, True))
+        return followed(reader, spot, {k: v.shape for k, v in target.params.items()}, paths)
+    if not isinstance(target, Node) and not callable(target):
+        raise DtypeError(f"{type(target).__name__} has no paths", "give a model, node or function")
+    node = target if isinstance(target, Node) else traced(target, given)
+    script, leaves, _ = node_script(node, columns=False)
+    moving = {line.name.removeprefix("d_") for line in script.lines if line.paths}
+    shapes = {name: np.shape(leaf) for name, leaf in leaves.items() if name in moving}
+    return followed(Reader(script, Values({}, {}), View()), spot, shapes, paths)

@@ -31,6 +31,7 @@ class ModelScript:
 
     script: Script
     leaves: dict[str, Node]
+    title: str
     notes: tuple[str, ...]
 
 
@@ -51,7 +52,8 @@ def model_script(blueprint: Blueprint, fuse: bool, columns: bool) -> ModelScript
         update.gradients, update.made, update.names, columns,
     )  # fmt: skip
     leaves = {"X": exact.X, "Y": exact.Y, **parameters, **update.leaves}
-    return ModelScript(script(plan), leaves, update.notes)
+    title = f"{type(exact.optimizer).__name__} on {exact.loss.name}"
+    return ModelScript(script(plan), leaves, title, update.notes)
 
 
 class _Update:
@@ -105,7 +107,6 @@ class Asked:
     sample: int = 0
     notation: str = "rows"
     digits: int = 4
-    fused: bool = True
 
 
 def check_asked(sample: Any, count: int, notation: Any, digits: Any) -> None:
@@ -120,22 +121,33 @@ def check_asked(sample: Any, count: int, notation: Any, digits: Any) -> None:
         raise ArgumentError(f"digits is {digits!r}", "1 to 15 decimals, such as digits=6")
 
 
-def explained(found: ModelScript, asked: Asked, title: str, dtype: np.dtype[Any]) -> Walkthrough:
+def reader_of(found: ModelScript, asked: Asked) -> Reader:
     """Put the numbers of these samples and parameters into a script."""
-    given = {"X": asked.batch.X, "Y": asked.batch.Y, **asked.given}
-    given = {name: np.asarray(a, np.float64) for name, a in given.items()}
+    given = _arrays(asked)
     feed = {leaf: given[name] for name, leaf in found.leaves.items()}
     for name in ("t", "learning_rate"):  # Python numbers, as in training
         feed[found.leaves[name]] = given[name].item()
     count = len(asked.batch)
     view = View(
         count, asked.sample, _whole(found, count), asked.digits, asked.notation == "columns",
-        FLOAT32 if dtype == np.float32 else EXACT,
+        FLOAT32 if asked.batch.X.dtype == np.float32 else EXACT,
     )  # fmt: skip
-    reader = Reader(found.script, Values(feed, {"n": count}), view)
+    return Reader(found.script, Values(feed, {"n": count}), view)
+
+
+def _arrays(asked: Asked) -> dict[str, Array]:
+    given = {"X": asked.batch.X, "Y": asked.batch.Y, **asked.given}
+    return {name: np.asarray(a, np.float64) for name, a in given.items()}
+
+
+def explained(found: ModelScript, asked: Asked) -> Walkthrough:
+    """Return the steps of training on these samples."""
+    reader, given, count = reader_of(found, asked), _arrays(asked), len(asked.batch)
+    view = reader.view
     given["n"] = np.asarray(count)
     shown = {name: view.turned(array) for name, array in given.items()}
     brief = sum(a.size for a in given.values()) > LARGE
+    title = f"{found.title}, {count} sample{'s' * (count > 1)}"
     return Walkthrough(title, reader.steps(), shown, (*_notes(view), *found.notes), brief)
 
 

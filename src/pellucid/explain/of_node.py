@@ -23,6 +23,13 @@ LONG = 40  # steps, beyond which a line or two each must do
 
 def explain_node(node: Node, digits: int, columns: bool, title: str = "") -> Walkthrough:
     """Explain a node whose leaves carry data."""
+    found, given, notes = node_script(node, columns)
+    view = View(digits=digits, columns=columns)
+    return _walk(found, given, view, title, [ROUND.format(digits), *notes])
+
+
+def node_script(node: Node, columns: bool) -> tuple[Script, dict[str, Any], list[str]]:
+    """Return the steps of a node, the values of its leaves by name, and what is to be noted."""
     graph = _named(node)
     target = graph.outputs["f"]
     name = graph.names[target]
@@ -31,12 +38,12 @@ def explain_node(node: Node, digits: int, columns: bool, title: str = "") -> Wal
     scalar = target.shape == () and target.dtype.kind == "f" and target.op is not None
     plan = Plan(graph, target if scalar else None, moving if scalar else [], columns=columns,
                 as_built=True)  # fmt: skip
-    notes = [ROUND.format(digits)]
+    notes = []
     if not scalar:
         notes.append(f"{name} is not a single number that moves, so there is no way back from it.")
     found = script(plan)
     given = {graph.names[x]: x.value for x in order([target]) if x.op is None and x in graph.names}
-    return _walk(found, given, View(digits=digits, columns=columns), title or name, notes)
+    return found, given, notes
 
 
 def _walk(
@@ -45,7 +52,7 @@ def _walk(
     reader = Reader(found, Values({}, {}), view)
     steps = reader.steps()
     arrays = {name: view.turned(np.asarray(a)) for name, a in given.items()}
-    return Walkthrough(title, steps, arrays, tuple(notes), len(steps) > LONG)
+    return Walkthrough(title or found.target or "f", steps, arrays, tuple(notes), len(steps) > LONG)
 
 
 def _named(node: Node) -> Graph:
@@ -98,12 +105,18 @@ def explain_function(
         raise ArgumentError(
             "a function is explained at arguments", "pc.explain(function, 2.0, 3.0)"
         )
-    made = [_leaves(name, arg) for name, arg in zip(_words(function, len(args)), args, strict=True)]
-    result = function(*made)
-    if isinstance(result, (tuple, list, Mapping)) or not isinstance(lift(result), Node):
-        raise DtypeError("the function returns several results", "return the one to be explained")
     label = getattr(function, "__name__", "f")
-    return explain_node(lift(result), digits, columns, "f" if label == "<lambda>" else label)
+    title = "f" if label == "<lambda>" else label
+    return explain_node(traced(function, args), digits, columns, title)
+
+
+def traced(function: Callable[..., Any], args: Sequence[Any]) -> Node:
+    """Return what a function makes of leaves that are named as its parameters."""
+    words = _words(function, len(args))
+    result = function(*(_leaves(name, arg) for name, arg in zip(words, args, strict=True)))
+    if isinstance(result, (tuple, list, Mapping)):
+        raise DtypeError("the function returns several results", "return the one to be explained")
+    return lift(result)
 
 
 def _words(function: Callable[..., Any], count: int) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
 from pellucid.explain.rewrites import Told
 from pellucid.explain.script import Line, Path, Script
 from pellucid.explain.walkthrough import PHASES, Step, Term
-from pellucid.explain.windows import Filled, Numbers, Values, View, filled
+from pellucid.explain.windows import Filled, Numbers, Values, View, Window, filled
 from pellucid.graph import Array, Node, evaluate
 from pellucid.show.formula import latex_name
 
@@ -69,6 +70,14 @@ class Reader:
         array = self.values.array(node)
         per_sample = node.ndim == 1 and self.view.is_batch(node.shape[0])
         return self.view.turned(array, per_sample)
+
+    def one(self, line: Line, window: Window) -> tuple[str, str]:
+        """Return a formula's numbers and its result for one part of an array, without brackets."""
+        done = filled(self.numbers, line.node, window=window)
+        numbers, result = (
+            re.sub(r"\[+([^][,]+)\]+", r"\1", x) for x in (done.numbers, done.result.text)
+        )
+        return numbers, result
 
     def term(self, path: Path, line: Line, whole: Filled) -> Term:
         """Return one path with its numbers."""

@@ -56,7 +56,8 @@ class Script:
     lines: tuple[Line, ...]
     names: dict[Node, str]
     leaves: dict[Node, Node]  # a leaf that formulas read: the node of the graph that trains
-    of: str = "L"  # what is differentiated, in LaTeX
+    target: str = ""  # what is differentiated
+    of: str = "L"  # the same in LaTeX
     rewrites: tuple[Told, ...] = ()
 
 
@@ -112,14 +113,15 @@ class _Writer:
         names = {**done.names, **self.names} if self.plan.as_built else done.names
         names |= {leaf: f"d_{self.names[u]}" for u, leaf in self.seeds.items()}
         target = self.plan.target
-        of = latex_name(self.names[target]) if target is not None else "L"
+        target_name = "" if target is None else self.names[target]
+        of = latex_name(target_name) if target_name else "L"
         self.symbols = Symbols(names, self.plan.columns, of)
         lines = [*self._forward(done), *self._backward(done), *self._updates(done)]
         leaves = {leaf: done.outputs[f"bar {self.names[u]}"] for u, leaf in self.seeds.items()}
         leaves |= {x: done.outputs[f"value {self.names[v]}"] for v, x in self.leaves.items()}
         before = {**self.names, **known, **names}
         rewrites = told([*self.plan.graph.steps, *done.steps], before, self.plan.columns, of)
-        return Script(tuple(lines), names, leaves, of, rewrites)
+        return Script(tuple(lines), names, leaves, target_name, of, rewrites)
 
     def _cell(self, u: Node) -> Node:
         """Return u on leaves for the named values that it reads.

@@ -306,10 +306,12 @@ class Filled:
     note: str
 
 
-def filled(writer: Numbers, node: Node, spelled_out: bool = True) -> Filled:
+def filled(
+    writer: Numbers, node: Node, spelled_out: bool = True, window: Window | None = None
+) -> Filled:
     """Put numbers in place, with as many digits as it takes for them to give the result."""
     array, view = writer.values.array(node), writer.view
-    window = view.window(node.shape, array.shape)
+    window = view.window(node.shape, array.shape) if window is None else window
     per_sample = node.ndim == 1 and view.is_batch(node.shape[0])
     result = shown(view.turned(array[window], per_sample), view.digits)
     for more in (0, 2, 4, 8, 12):
