@@ -80,8 +80,8 @@ def _nested(strings: Any) -> str:
 
 
 def _latex(strings: Array) -> str:
-    """Return a matrix; a stack of matrices in brackets."""
-    if strings.ndim == 0:
+    """Return a matrix; a single number as such, a stack of matrices in brackets."""
+    if strings.size == 1:
         return _latex_number(str(strings.item()))
     if strings.ndim > 2:
         return rf"\left[{', '.join(_latex(part) for part in strings)}\right]"

@@ -27,7 +27,7 @@ class Reader:
             values.known[leaf] = values[node]
             if node in values.fed:
                 values.fed.add(leaf)
-        self.numbers = Numbers(script.names, values, view, script.of)
+        self.numbers = Numbers(script.names, values, view, script.of, script.texts)
 
     def steps(self) -> tuple[Step, ...]:
         """Return all steps: forward, loss, rewrites, backward, update."""
@@ -52,7 +52,7 @@ class Reader:
 
     def equation(self, k: int, told: Told) -> Step:
         """Return a rewrite, with the numbers of its last side."""
-        writer = Numbers(told.names, self.values, self.view, self.script.of)
+        writer = Numbers(told.names, self.values, self.view, self.script.of, told.texts)
         done = filled(writer, told.node)
         array = self._turned(told.node)
         names = dict.fromkeys(name for side in told.sides for name in side.names)

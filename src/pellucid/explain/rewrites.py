@@ -6,7 +6,8 @@ told(rewrites, …)  what there is to say about them, without numbers
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pellucid import ops
 from pellucid.backward import backward
@@ -30,6 +31,7 @@ class Told:
     sides: tuple[Part, ...]  # all equal
     node: Node  # the last side
     names: Mapping[Node, str]  # of what it reads
+    texts: dict[Any, str] = field(default_factory=dict)  # as those of a script
 
 
 def told(

@@ -59,6 +59,7 @@ class Script:
     target: str = ""  # what is differentiated
     of: str = "L"  # the same in LaTeX
     rewrites: tuple[Told, ...] = ()
+    texts: dict[Any, str] = field(default_factory=dict)  # with places for numbers, as they are met
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,16 +18,27 @@ from pellucid.graph import Array
 
 FORMAT = "pellucid walkthrough"
 VERSION = 1  # of the JSON: raised when a field changes its meaning
-WORDS = (
-    *("name", "phase", "says", "formula", "latex", "numbers", "result", "op", "shown", "note"),
-    *("latex_name", "latex_numbers", "latex_result"),
+STEP = (
+    *("name", "phase", "says", "formula", "latex", "numbers", "result", "value", "shape", "op"),
+    *("inputs", "terms", "shown", "note", "latex_name", "latex_numbers", "latex_result"),
 )
+TERM = ("path", "local", "upstream", "product", "formula", "latex", "numbers", "result")
 PHASES = ("forward", "loss", "rewrite", "backward", "update")
 
 
 def nested(array: Any) -> Any:
     """Return an array as Python's own numbers in lists, unrounded."""
     return np.asarray(array).tolist()
+
+
+def _field(record: Any, field: str, fields: tuple[str, ...]) -> Any:
+    """Return one field as JSON takes it: arrays as lists, unrounded."""
+    if field not in fields:
+        raise KeyError(field)
+    found = getattr(record, field)
+    if isinstance(found, tuple):
+        return [part.to_json() if isinstance(part, Term) else part for part in found]
+    return nested(found) if isinstance(found, np.ndarray) else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +59,11 @@ class Term:
     result: str = ""
 
     def __getitem__(self, field: str) -> Any:
-        return self.to_json()[field]
+        return _field(self, field, TERM)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON takes them."""
-        told = {"path": self.path, "formula": self.formula, "latex": self.latex}
-        arrays = {k: nested(getattr(self, k)) for k in ("local", "upstream", "product")}
-        return {**told, "numbers": self.numbers, "result": self.result, **arrays}
+        return {field: self[field] for field in TERM}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +99,11 @@ class Step:
         return nested(self.array)
 
     def __getitem__(self, field: str) -> Any:
-        return self.to_json()[field]
+        return _field(self, field, STEP)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON takes them."""
-        found = {key: getattr(self, key) for key in WORDS}
-        lists = {"shape": list(self.shape), "inputs": list(self.inputs), "value": self.value}
-        return {**found, **lists, "terms": [term.to_json() for term in self.terms]}
+        return {field: self[field] for field in STEP}
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,9 @@ class Route:
     factors: tuple[float, ...]
     product: float
 
+    def __getitem__(self, field: str) -> Any:
+        return self.to_json()[field]
+
     @property
     def path(self) -> str:
         """The path in words: "W1[0, 1] → z1[0, 1] → … → loss"."""

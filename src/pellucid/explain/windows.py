@@ -17,7 +17,7 @@ from pellucid import dims, text
 from pellucid.explain.numbers import DIGITS, EXACT, Shown, shown
 from pellucid.graph import Array, Node, computed, order, symbolic
 from pellucid.nn.network import BATCH
-from pellucid.op import compiled
+from pellucid.op import Attrs, Op, compiled, expression
 from pellucid.ops.core import axes_of
 from pellucid.show.formula import (
     CLOSED,
@@ -113,22 +113,42 @@ class Numbers(Symbols):
     """Formulas with numbers in place, for the part of an array that is shown."""
 
     def __init__(
-        self, names: Mapping[Node, str], values: Values, view: View, of: str = "L"
+        self,
+        names: Mapping[Node, str],
+        values: Values,
+        view: View,
+        of: str = "L",
+        lines: dict[Any, str] | None = None,
     ) -> None:
         self.names, self.columns, self.target = names, view.columns, of
         self.values, self.view, self.digits = values, view, view.digits
         self.root: Node | None = None
         self.literals: dict[str, str] = {}
         self.read: dict[Any, Shown] = {}  # what was rounded before
+        # texts with places for the numbers: they depend on shapes only, so calls share them
+        self.lines = {} if lines is None else lines
+        self.line: str | None = None
 
     def at(self, root: Node, window: Window, digits: int, spelled_out: bool) -> Part:
         """Return the formula of a node, its operands rounded to so many digits."""
         self.root = root if spelled_out else None
         self.digits, self.literals = digits, {}
-        return self.part(root, window)
+        bounds = tuple((w.start, w.stop) for w in window)
+        key = (root, spelled_out, bounds, self.view.whole, self.view.sample, self.view.count)
+        self.line = self.lines.get(key)
+        part = self.part(root, window)
+        if self.line is None:
+            self.line = self.lines[key] = part.python
+        return part
 
-    def spelled(self, part: Part) -> str:
-        return spelled(part.tree, self.literals)
+    def spelled(self) -> str:
+        """Return the text of the last formula."""
+        assert self.line is not None
+        return spelled(self.line, self.literals)
+
+    def tree(self, op: Op, attrs: Attrs, operands: Sequence[Any]) -> Any:
+        """Return the formula as a tree, unless its text is known."""
+        return None if self.line is not None else expression(op, attrs, operands)
 
     def part(self, node: Node, window: Window) -> Part:
         if node in self.names and (node is not self.root or node.op is None):
@@ -319,7 +339,7 @@ def filled(
         if _agrees(part.value, result):
             break
     return Filled(
-        writer.spelled(part),
+        writer.spelled(),
         part.latex,
         result,
         told(window, array.shape),

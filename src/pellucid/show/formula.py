@@ -10,7 +10,7 @@ import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pellucid import text
@@ -29,7 +29,7 @@ class Part:
     level: int = CLOSED
     value: Any = None
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names that it reads, as they come; functions left out."""
         called = {id(x.func) for x in ast.walk(self.tree) if isinstance(x, ast.Call)}
@@ -38,7 +38,7 @@ class Part:
         }
         return tuple(w for w in dict.fromkeys(re.findall(r"[^\W\d]\w*", self.python)) if w in read)
 
-    @property
+    @cached_property
     def python(self) -> str:
         """The Python text, with NumPy's functions by their bare names."""
         return re.sub(r"\bnp\.(?=\w)", "", text.unparse(self.tree))
@@ -78,8 +78,11 @@ class Symbols:
         """Return the formula of an op on its operands' formulas."""
         assert node.op is not None
         attrs, parts = self.arranged(node, parts)
-        tree = expression(node.op, attrs, [p.tree for p in parts])
+        tree = self.tree(node.op, attrs, [p.tree for p in parts])
         return Part(tree, _latex(node.op, attrs, parts), node.op.level)
+
+    def tree(self, op: Op, attrs: Attrs, operands: Sequence[Any]) -> Any:
+        return expression(op, attrs, operands)
 
     def arranged(self, node: Node, parts: Sequence[Part]) -> tuple[Attrs, Sequence[Part]]:
         """Return an op's settings and operands as the notation has them."""
@@ -210,9 +213,8 @@ def _word(word: str) -> str:
     return word if len(word) == 1 else rf"\text{{{word}}}"
 
 
-def spelled(tree: ast.AST, literals: Mapping[str, str]) -> str:
+def spelled(line: str, literals: Mapping[str, str]) -> str:
     """Return a formula's Python with literals in place of names, negative ones in brackets."""
-    line = re.sub(r"\bnp\.(?=\w)", "", text.unparse(tree))
 
     def put(found: re.Match[str]) -> str:
         literal = literals[found[0]]
