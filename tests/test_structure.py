@@ -164,7 +164,7 @@ MODELS = """
     Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NotBuiltError Optimizer
     Orthogonal Parameter PellucidError PellucidWarning Progress SGD Sequential ShapeError Shared
     TraceError TrainingWarning Walkthrough Xavier custom_gradient data explain grad hessian jacobian jvp load
-    sweep value value_and_grad vjp
+    sweep value value_and_grad vjp why
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 
