@@ -1,0 +1,1 @@
+"""Checking: gradients against differences, a learner's backward pass against the graph, training runs."""
