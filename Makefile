@@ -28,7 +28,7 @@ help:  ## list the targets
 	@echo
 	@echo 'Another Python: make test PYTHON=python3.13 VENV=.venv313.  Chosen tests: make test ARGS="-k grad"'
 
-demo: $(VENV)/.has-numpy  ## install with NumPy alone and run the demonstration
+demo: $(VENV)/.has-plot  ## install, and run the demonstration
 	@$(BIN)/pellucid demo
 
 test: $(VENV)/.has-test  ## run all tests but the slow ones

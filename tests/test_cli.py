@@ -63,6 +63,7 @@ def test_as_a_module(tmp_path):
     (["demo", "--epochs", "-1"], "epochs is -1"),
     (["demo", "--save", "nowhere/m.safetensors"], "there is no folder 'nowhere'"),
     (["demo", "--save", "."], "cannot be written"),
+    (["demo", "--report", "nowhere/m.html"], "there is no folder 'nowhere'"),
 ])  # fmt: skip
 def test_a_mistake_is_told_without_a_traceback(arguments, words, here, capsys):
     assert main(arguments) == 2
@@ -104,7 +105,8 @@ def test_demo_piped_is_plain_and_saves(tmp_path):
     assert "█" in out
     assert "epoch 3/3  loss" in out
     assert str(tmp_path / "digits.safetensors") in out
-    loading = out.rpartition("\n\n")[2]
+    *_, loading, _, page = out.split("\n\n")
+    assert Path(page.strip()) == tmp_path / "digits.html" and Path(page.strip()).stat().st_size < 2e6
     model = {}
     exec(loading.replace("    ", "").replace("'digits", f"r'{tmp_path}/digits"), model)
     X, _, X_test, y_test = pc.data.split(*pc.data.digits(), test=0.2, seed=0)
@@ -114,8 +116,8 @@ def test_demo_piped_is_plain_and_saves(tmp_path):
 
 
 def test_demo_in_plain_ascii(tmp_path):
-    done = _run("demo", "--epochs", "1", "--save", "d.safetensors", cwd=tmp_path,
-                PYTHONIOENCODING="ascii")  # fmt: skip
+    done = _run("demo", "--epochs", "1", "--save", "d.safetensors", "--report", "d.html",
+                cwd=tmp_path, PYTHONIOENCODING="ascii")  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.isascii()
     assert b"@@" in done.stdout

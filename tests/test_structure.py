@@ -31,7 +31,7 @@ FLOORS = [
     "runs compiled",
     "backends",
     "explain explain.*",
-    "draw draw.*",
+    "pictures pictures.*",
     "checkpoint parameters",
     "model",
     "swept trainings sweeps readings worked worked.*",
@@ -165,8 +165,8 @@ MODELS = """
     Activation Adam ArgumentError Callback Constant DataError Dense Dropout DtypeError Flatten
     Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NotBuiltError Optimizer
     Orthogonal Parameter PellucidError PellucidWarning Progress SGD Sequential ShapeError Shared
-    TraceError TrainingWarning Walkthrough Xavier custom_gradient data explain grad hessian jacobian jvp load
-    sweep value value_and_grad vjp why
+    Picture TraceError TrainingWarning Walkthrough Xavier custom_gradient data draw explain grad
+    hessian jacobian jvp load plot report sweep value value_and_grad vjp why
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 

@@ -1,4 +1,4 @@
-"""The command `pellucid`: demo, cache, version.  What a command needs is imported when it runs."""
+"""The command `pellucid`: demo, worked, cache, version; each imports what it needs as it runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ DEMO: list[tuple[str, type, int | str, str, str]] = [
     ("--seed", int, 0, "N", "fixes the split, the weights and the shuffles"),
     ("--epochs", int, 60, "N", "how often to go through the training images"),
     ("--save", str, "digits.safetensors", "PATH", "where to write the model"),
+    ("--report", str, "digits.html", "PATH", "where to write the page that shows all of it"),
 ]
 
 
@@ -50,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
         demo.add_argument(name, type=kind, default=default, metavar=metavar, help=says)
     demo.set_defaults(run=_demo)
 
+    worked = commands.add_parser("worked", help="exercises of the teaching documents, solved")
+    worked.add_argument("name", nargs="?", metavar="NAME", help='such as "2-3-1 forward"')
+    worked.add_argument("--blanks", action="store_true", help="leave the results to be filled in")
+    worked.add_argument("--list", action="store_true", help="say which there are")
+    worked.set_defaults(run=_worked)
+
     cache = commands.add_parser("cache", help="where compiled programs are kept, and how large")
     cache.add_argument("--clear", action="store_true", help="remove them all")
     cache.set_defaults(run=_cache)
@@ -62,7 +69,15 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(given: argparse.Namespace) -> None:
     from pellucid.demo import run
 
-    run(given.seed, given.epochs, given.save)
+    run(given.seed, given.epochs, given.save, given.report)
+
+
+def _worked(given: argparse.Namespace) -> None:
+    from pellucid.worked import worked
+
+    found = worked() if given.list or not given.name else worked(given.name, blanks=given.blanks)
+    letters = sys.stdout.encoding or "utf-8"  # where it has no σ, a question mark will do
+    print(str(found).encode(letters, "replace").decode(letters))
 
 
 def _cache(given: argparse.Namespace) -> None:

@@ -18,9 +18,11 @@ from pellucid.history import History
 from pellucid.model import Sequential, load
 from pellucid.nn import Dense, Dropout
 from pellucid.optim import Adam
+from pellucid.pages import report
 
 SHADES = " ░▒▓█", " .+#@"  # from paper to ink; the second where an encoding has no blocks
 EPOCHS = 60
+TITLE = "A network that reads handwriting"
 SHOWN = 4  # images side by side: 4 * 16 columns, and gaps
 
 
@@ -39,10 +41,13 @@ def trained(
     )
 
 
-def run(seed: int, epochs: int, path: str, out: IO[str] | None = None) -> Sequential:
-    """Train, show, save; return the model.  Raises ArgumentError where `path` cannot be written."""
+def run(seed: int, epochs: int, path: str, page: str, out: IO[str] | None = None) -> Sequential:
+    """Train, show, save, report; return the model.
+
+    Raises: ArgumentError where `path` or `page` cannot be written.
+    """
     out = out or sys.stdout
-    target = _writable(path)
+    target, sheet = _writable(path), _writable(page, "--report")
     X, y, X_test, y_test = data.split(*data.digits(), test=0.2, seed=seed)
     model = reader(seed)
     print(f"Learning to read {len(X):,} handwritten digits, 8 by 8 pixels each;", file=out)
@@ -56,17 +61,19 @@ def run(seed: int, epochs: int, path: str, out: IO[str] | None = None) -> Sequen
         print(line, file=out)
     print(f"\nSaved as {_saved(model, target)}. To go on with it in Python:\n", file=out)
     print(f"    import pellucid as pc\n    model = pc.load({path!r})", file=out, flush=True)
+    print("\nEverything there is to see of it, to be opened in a browser:\n", file=out)
+    print(f"    {report(model, history, X_test, y_test, sheet, title=TITLE).resolve()}", file=out)
     return model
 
 
-def _writable(path: str) -> Path:
+def _writable(path: str, option: str = "--save") -> Path:
     """Return the path, or refuse it before the training rather than after."""
     target = Path(path)
     if not target.parent.is_dir():
         folder = str(target.parent)
         raise ArgumentError(f"there is no folder {folder!r} to save in", "make it first")
     if target.is_dir() or not os.access(target.parent, os.W_OK):
-        raise ArgumentError(f"{path!r} cannot be written", "--save with another path")
+        raise ArgumentError(f"{path!r} cannot be written", f"{option} with another path")
     return target
 
 

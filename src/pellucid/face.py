@@ -1,6 +1,7 @@
 """The public face: every name that `import pellucid` offers."""
 
 from pellucid import data as data
+from pellucid import plot as plot
 from pellucid.callbacks import Callback as Callback
 from pellucid.callbacks import LambdaCallback as LambdaCallback
 from pellucid.callbacks import Progress as Progress
@@ -46,6 +47,9 @@ from pellucid.ops import *
 from pellucid.optim import SGD as SGD
 from pellucid.optim import Adam as Adam
 from pellucid.optim import Optimizer as Optimizer
+from pellucid.pages import report as report
+from pellucid.pictures import Picture as Picture
+from pellucid.pictures import draw as draw
 from pellucid.readings import explain as explain
 from pellucid.readings import why as why
 from pellucid.sweeps import sweep as sweep

@@ -44,6 +44,7 @@ from pellucid.train import Blueprint
 if TYPE_CHECKING:
     from pellucid.explain.shapes import Shapes
     from pellucid.explain.walkthrough import Walkthrough
+    from pellucid.pictures import Picture
 
 Function = Callable[..., Any]
 
@@ -499,6 +500,16 @@ class Sequential:
         from pellucid.explain.of_model import explained
 
         return explained(*self._asked(X, y, sample, notation, digits, fused))
+
+    def draw(self, X: Any = None, y: Any = None, **settings: Any) -> Picture:
+        """Draw the model as SVG; `X` and `y` are samples whose numbers it shows: see `pc.draw`.
+
+        >>> Sequential([Dense(3, "relu", inputs=2), Dense(1)], loss="mse").draw()
+        <picture: ...>
+        """
+        from pellucid.pictures import draw
+
+        return draw(self, X, y, **settings)
 
     def shapes(self) -> Shapes:
         """Return the shape of every array of a training step, by name; printed, a table.

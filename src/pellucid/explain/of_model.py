@@ -143,12 +143,13 @@ def _arrays(asked: Asked) -> dict[str, Array]:
 def explained(found: ModelScript, asked: Asked) -> Walkthrough:
     """Return the steps of training on these samples."""
     reader, given, count = reader_of(found, asked), _arrays(asked), len(asked.batch)
+    broken = reader.broken(given)
     view = reader.view
     given["n"] = np.asarray(count)
     shown = {name: view.turned(array) for name, array in given.items()}
     brief = sum(a.size for a in given.values()) > LARGE
     title = f"{found.title}, {count} sample{'s' * (count > 1)}"
-    return Walkthrough(title, reader.steps(), shown, (*_notes(view), *found.notes), brief)
+    return Walkthrough(title, reader.steps(), shown, (*_notes(view), *found.notes, *broken), brief)
 
 
 def _whole(found: ModelScript, count: int) -> bool:

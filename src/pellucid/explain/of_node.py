@@ -52,7 +52,8 @@ def _walk(
     reader = Reader(found, Values({}, {}), view)
     steps = reader.steps()
     arrays = {name: view.turned(np.asarray(a)) for name, a in given.items()}
-    return Walkthrough(title or found.target or "f", steps, arrays, tuple(notes), len(steps) > LONG)
+    notes = (*notes, *reader.broken({name: np.asarray(a) for name, a in given.items()}))
+    return Walkthrough(title or found.target or "f", steps, arrays, notes, len(steps) > LONG)
 
 
 def _named(node: Node) -> Graph:
@@ -133,6 +134,8 @@ def _leaves(name: str, arg: Any) -> Any:
     """Return an argument with a leaf in place of every array, named after where it stands."""
     if isinstance(arg, Node):
         return arg
+    if isinstance(arg, list) and all(isinstance(x, (int, float)) for x in leaves(arg)):
+        return value(np.asarray(arg, float), name)  # a row of numbers is an array
     paths = list(_paths(name, arg))
     return like(arg, [value(_real(x), path) for path, x in zip(paths, leaves(arg), strict=True)])
 

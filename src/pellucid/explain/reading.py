@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -66,6 +67,18 @@ class Reader:
             latex_result=done.result.latex,
         )  # fmt: skip
 
+    def broken(self, given: Mapping[str, Array]) -> list[str]:
+        """Say where the first NaN or infinity came from, if there is any."""
+        for name, array in given.items():
+            if not np.isfinite(array).all():
+                return [f"{name} is given with {_what(array)}: what follows from it has that, too."]
+        for line in self.script.lines:
+            array = self.values.array(line.whole)
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                return [f"{line.name} is the first with {_what(array)}, from finite numbers: "
+                        f"{line.formula.python}."]  # fmt: skip
+        return []
+
     def _turned(self, node: Node) -> Array:
         array = self.values.array(node)
         per_sample = node.ndim == 1 and self.view.is_batch(node.shape[0])
@@ -116,3 +129,7 @@ class Reader:
             basis[spot] = 1
             rows.append(evaluate([path.product], {**known, seed: basis}, self.values.sizes)[0])
         return np.reshape(rows, (*shape, *np.shape(rows[0])))
+
+
+def _what(array: Array) -> str:
+    return "NaN" if np.isnan(array).any() else "an infinity"

@@ -90,8 +90,10 @@ class Why:
         parts = [say(r.product) for r in self.paths] + [say(self.remainder)] * bool(others)
         total = " + ".join(f"({p})" if p[0] == "-" and k else p for k, p in enumerate(parts))
         yield ""
-        long = len(parts) > LISTED // 2
-        yield f"  gradient = {'the sum' if long or not parts else total} = {say(self.gradient)}"
+        told = [say(self.gradient)]
+        if len(parts) > 1:
+            told.insert(0, total if len(parts) <= LISTED // 2 else "the sum")
+        yield f"  gradient = {' = '.join(told)}"
         yield from (f"  {line}" for line in self.update)
 
     def __str__(self) -> str:
