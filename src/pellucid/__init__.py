@@ -17,7 +17,11 @@ def __getattr__(name: str) -> Any:
     if name.startswith("_") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     face = import_module(f"{__name__}.face")
-    globals().update({known: getattr(face, known) for known in face.NAMES}, __all__=face.NAMES)
+    now = {known: getattr(face, known) for known in face.NAMES if known not in face.LATER}
+    globals().update(now, __all__=face.NAMES)
+    if name in face.LATER:
+        module = import_module(f"{__name__}.{face.LATER[name]}")
+        globals()[name] = getattr(module, name)
     if name not in globals():
         raise AttributeError(_unknown(name, face.NAMES))
     return globals()[name]

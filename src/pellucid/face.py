@@ -1,7 +1,11 @@
-"""The public face: every name that `import pellucid` offers."""
+"""The public face: every name that `import pellucid` offers.
+
+What reads a graph for people comes when it is first asked for: training never loads it.
+"""
+
+from typing import TYPE_CHECKING
 
 from pellucid import data as data
-from pellucid import plot as plot
 from pellucid.callbacks import Callback as Callback
 from pellucid.callbacks import LambdaCallback as LambdaCallback
 from pellucid.callbacks import Progress as Progress
@@ -21,7 +25,6 @@ from pellucid.errors import PellucidWarning as PellucidWarning
 from pellucid.errors import ShapeError as ShapeError
 from pellucid.errors import TraceError as TraceError
 from pellucid.errors import TrainingWarning as TrainingWarning
-from pellucid.explain.walkthrough import Walkthrough as Walkthrough
 from pellucid.gate import Gate as Gate
 from pellucid.graph import Node as Node
 from pellucid.graph import value as value
@@ -47,11 +50,24 @@ from pellucid.ops import *
 from pellucid.optim import SGD as SGD
 from pellucid.optim import Adam as Adam
 from pellucid.optim import Optimizer as Optimizer
-from pellucid.pages import report as report
-from pellucid.pictures import Picture as Picture
-from pellucid.pictures import draw as draw
-from pellucid.readings import explain as explain
-from pellucid.readings import why as why
 from pellucid.sweeps import sweep as sweep
 
-NAMES = sorted(name for name in globals() if not name.startswith("_"))
+if TYPE_CHECKING:
+    from pellucid import plot as plot
+    from pellucid.explain.walkthrough import Walkthrough as Walkthrough
+    from pellucid.pages import report as report
+    from pellucid.pictures import Picture as Picture
+    from pellucid.pictures import draw as draw
+    from pellucid.readings import explain as explain
+    from pellucid.readings import why as why
+
+LATER = {
+    "Picture": "pictures",
+    "Walkthrough": "explain.walkthrough",
+    "draw": "pictures",
+    "explain": "readings",
+    "plot": "plot",
+    "report": "pages",
+    "why": "readings",
+}
+NAMES = sorted({*(n for n in globals() if n[0] != "_"), *LATER} - {"LATER", "TYPE_CHECKING"})

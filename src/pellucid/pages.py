@@ -242,7 +242,7 @@ def _flow(subject: Subject) -> Iterator[str]:
 def _graph(subject: Subject) -> Iterator[str]:
     model, X, y = subject.model, subject.X[:1], subject.y[:1]
     found = [Figure(draw(model, X, y).svg, "One sample on its way through the layers, and back")]
-    if all(len(s) == 1 and s[0] <= DRAWN for s in model._built.shapes) and X.shape[1] <= DRAWN:
+    if all(width.isdigit() and int(width) <= DRAWN for width in _widths(model)):
         picture = draw(model, X, y, style="network")
         found.insert(0, Figure(picture.svg, "Neurons and weights, at the first sample"))
     yield _figures(found)
