@@ -106,7 +106,8 @@ def test_demo_piped_is_plain_and_saves(tmp_path):
     assert "epoch 3/3  loss" in out
     assert str(tmp_path / "digits.safetensors") in out
     *_, loading, _, page = out.split("\n\n")
-    assert Path(page.strip()) == tmp_path / "digits.html" and Path(page.strip()).stat().st_size < 2e6
+    assert Path(page.strip()) == tmp_path / "digits.html"
+    assert Path(page.strip()).stat().st_size < 2e6
     model = {}
     exec(loading.replace("    ", "").replace("'digits", f"r'{tmp_path}/digits"), model)
     X, _, X_test, y_test = pc.data.split(*pc.data.digits(), test=0.2, seed=0)

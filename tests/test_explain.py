@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import pellucid as pc
 from pellucid import text
-from pellucid.explain.numbers import evaluate, shown
-from pellucid.explain.walkthrough import PHASES
+from pellucid.explaining.numbers import evaluate, shown
+from pellucid.explaining.walkthrough import PHASES
 
 LOSSES = {
     "mse": ("linear", 1), "half_mse": ("sigmoid", 2), "mae": ("linear", 2), "huber": ("linear", 1),

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 import pellucid as pc
 from pellucid.errors import ArgumentError
-from pellucid.explain import markdown as md
-from pellucid.explain.html import anchors, fragment, page
-from pellucid.explain.markdown import markdown
-from pellucid.explain.parts import SIGNS, TITLES, by_phase, equation, latex_sides, sides
-from pellucid.explain.style import STYLE
-from pellucid.explain.terminal import SCREEN, columns, fold, text
-from pellucid.explain.walkthrough import PHASES, Step, Term, Walkthrough
+from pellucid.explaining import markdown as md
+from pellucid.explaining.html import anchors, fragment, page
+from pellucid.explaining.markdown import markdown
+from pellucid.explaining.parts import SIGNS, TITLES, by_phase, equation, latex_sides, sides
+from pellucid.explaining.style import STYLE
+from pellucid.explaining.terminal import SCREEN, columns, fold, text
+from pellucid.explaining.walkthrough import PHASES, Step, Term, Walkthrough
 from pellucid.readings import explain
 from pellucid.show.mathml import NAMESPACE, plain
 

@@ -73,7 +73,7 @@ def _demo(given: argparse.Namespace) -> None:
 
 
 def _worked(given: argparse.Namespace) -> None:
-    from pellucid.worked import worked
+    from pellucid.exercises import worked
 
     found = worked() if given.list or not given.name else worked(given.name, blanks=given.blanks)
     letters = sys.stdout.encoding or "utf-8"  # where it has no σ, a question mark will do

@@ -54,7 +54,8 @@ from pellucid.sweeps import sweep as sweep
 
 if TYPE_CHECKING:
     from pellucid import plot as plot
-    from pellucid.explain.walkthrough import Walkthrough as Walkthrough
+    from pellucid.exercises import worked as worked
+    from pellucid.explaining.walkthrough import Walkthrough as Walkthrough
     from pellucid.pages import report as report
     from pellucid.pictures import Picture as Picture
     from pellucid.pictures import draw as draw
@@ -63,11 +64,12 @@ if TYPE_CHECKING:
 
 LATER = {
     "Picture": "pictures",
-    "Walkthrough": "explain.walkthrough",
+    "Walkthrough": "explaining.walkthrough",
     "draw": "pictures",
     "explain": "readings",
     "plot": "plot",
     "report": "pages",
     "why": "readings",
+    "worked": "exercises",
 }
 NAMES = sorted({*(n for n in globals() if n[0] != "_"), *LATER} - {"LATER", "TYPE_CHECKING"})

@@ -42,8 +42,8 @@ from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
 
 if TYPE_CHECKING:
-    from pellucid.explain.shapes import Shapes
-    from pellucid.explain.walkthrough import Walkthrough
+    from pellucid.explaining.shapes import Shapes
+    from pellucid.explaining.walkthrough import Walkthrough
     from pellucid.pictures import Picture
 
 Function = Callable[..., Any]
@@ -497,7 +497,7 @@ class Sequential:
         >>> model.explain([[2.0]], [[1.0]])["d_W1"].numbers
         '[[2]] @ [[1]]'
         """
-        from pellucid.explain.of_model import explained
+        from pellucid.explaining.of_model import explained
 
         return explained(*self._asked(X, y, sample, notation, digits, fused))
 
@@ -517,13 +517,13 @@ class Sequential:
         >>> Sequential([Dense(3, "relu", inputs=2), Dense(1)], loss="mse").shapes()["d_W1"]
         (2, 3)
         """
-        from pellucid.explain.shapes import shapes
+        from pellucid.explaining.shapes import shapes
 
         return shapes(self._traced_script(True, False))
 
     def _traced_script(self, fused: bool, columns: bool) -> Any:
         """Return the steps of an explanation, traced once."""
-        from pellucid.explain.of_model import model_script
+        from pellucid.explaining.of_model import model_script
 
         if self.loss_function is None:
             raise ArgumentError("the model has no loss", 'pc.Sequential(…, loss="mse")')
@@ -536,7 +536,7 @@ class Sequential:
         self, X: Any, y: Any, sample: int, notation: str, digits: int, fused: bool
     ) -> tuple[Any, Any]:
         """Return the steps of an explanation, and the numbers to put into them."""
-        from pellucid.explain.of_model import Asked, check_asked
+        from pellucid.explaining.of_model import Asked, check_asked
 
         with self._unless_refused():
             batch = self._batch(X, y)

@@ -20,8 +20,8 @@ import numpy as np
 from pellucid import plot
 from pellucid._version import __version__
 from pellucid.errors import ArgumentError, PellucidError
-from pellucid.explain.html import fragment
-from pellucid.explain.style import PAGE, STYLE
+from pellucid.explaining.html import fragment
+from pellucid.explaining.style import PAGE, STYLE
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.model import Sequential

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, DtypeError, one_of
-from pellucid.explain.of_model import NOTATIONS, reader_of
-from pellucid.explain.of_node import explain_function, explain_node, node_script, traced
-from pellucid.explain.reading import Reader
-from pellucid.explain.walkthrough import Walkthrough
-from pellucid.explain.why import Why
-from pellucid.explain.why import why as followed
-from pellucid.explain.windows import Values, View
+from pellucid.explaining.of_model import NOTATIONS, reader_of
+from pellucid.explaining.of_node import explain_function, explain_node, node_script, traced
+from pellucid.explaining.reading import Reader
+from pellucid.explaining.walkthrough import Walkthrough
+from pellucid.explaining.why import Why
+from pellucid.explaining.why import why as followed
+from pellucid.explaining.windows import Values, View
 from pellucid.graph import Node
 from pellucid.model import Sequential
 

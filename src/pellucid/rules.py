@@ -270,6 +270,13 @@ FOLDS: list[Rule | Fold] = [
     Fold("places fall away", _without_place, "a name or a place of its own changes no value"),
 ]
 
+# For people: a guard says nothing where nothing is 0.
+UNGUARDED = [
+    Rule("nothing of anything is nothing", lambda a, b: (ops.where(a == 0, 0, a / b), a / b),
+         why="0 over anything is 0", error="NaN where both are 0",
+         domain=((0.5, 2), (0.5, 2))),
+]
+
 # -- why a merged slope is right -------------------------------------------------------------------
 
 SIGNS = [
@@ -310,4 +317,4 @@ READ_BACK = [
 ]
 
 SIMPLIFY: list[Rule | Fold] = [*FOLDS, *ALGEBRA]  # exact, or within an ulp
-RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA, *SIGNS, *CANCELS, *FALLS, *READ_BACK]
+RULES = [*FUSIONS, *SLOPES, *VALUES, *ALGEBRA, *SIGNS, *CANCELS, *FALLS, *UNGUARDED, *READ_BACK]

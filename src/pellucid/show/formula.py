@@ -15,7 +15,7 @@ from typing import Any
 
 from pellucid import text
 from pellucid.graph import Node
-from pellucid.op import Attrs, Op, expression
+from pellucid.op import HELPERS, Attrs, Op, expression
 
 CLOSED = 9  # what needs no brackets anywhere
 
@@ -82,7 +82,10 @@ class Symbols:
         return Part(tree, _latex(node.op, attrs, parts), node.op.level)
 
     def tree(self, op: Op, attrs: Attrs, operands: Sequence[Any]) -> Any:
-        return expression(op, attrs, operands)
+        """Return an op on its operands; a function of several forms by its common name."""
+        tree = expression(op, attrs, operands)
+        known = op.helper and op.name in HELPERS and isinstance(tree, ast.Call)
+        return ast.Call(text.name(op.name), tree.args, tree.keywords) if known else tree
 
     def arranged(self, node: Node, parts: Sequence[Part]) -> tuple[Attrs, Sequence[Part]]:
         """Return an op's settings and operands as the notation has them."""

@@ -143,19 +143,19 @@ class Walkthrough:
 
     def to_text(self, width: int = 80, brief: bool | None = None) -> str:
         """Return plain text, no line longer than `width`; `brief`: a line or two a step."""
-        from pellucid.explain.terminal import text
+        from pellucid.explaining.terminal import text
 
         return text(self, width, brief=self.brief if brief is None else brief)
 
     def to_markdown(self) -> str:
         """Return Markdown with LaTeX formulas."""
-        from pellucid.explain.markdown import markdown
+        from pellucid.explaining.markdown import markdown
 
         return markdown(self)
 
     def to_html(self) -> str:
         """Return a whole HTML page, which needs no network."""
-        from pellucid.explain.html import page
+        from pellucid.explaining.html import page
 
         return page(self, self.title)
 
@@ -198,7 +198,7 @@ class Walkthrough:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from pellucid.explain.html import fragment
+        from pellucid.explaining.html import fragment
 
         return fragment(self)
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from pellucid import dims, text
-from pellucid.explain.numbers import DIGITS, EXACT, Shown, shown
+from pellucid.explaining.numbers import DIGITS, EXACT, Shown, shown
 from pellucid.graph import Array, Node, computed, order, symbolic
 from pellucid.nn.network import BATCH
-from pellucid.op import Attrs, Op, compiled, expression
+from pellucid.op import Attrs, Op, compiled
 from pellucid.ops.core import axes_of
 from pellucid.show.formula import (
     CLOSED,
@@ -148,7 +148,7 @@ class Numbers(Symbols):
 
     def tree(self, op: Op, attrs: Attrs, operands: Sequence[Any]) -> Any:
         """Return the formula as a tree, unless its text is known."""
-        return None if self.line is not None else expression(op, attrs, operands)
+        return None if self.line is not None else Symbols.tree(self, op, attrs, operands)
 
     def part(self, node: Node, window: Window) -> Part:
         if node in self.names and (node is not self.root or node.op is None):
@@ -178,7 +178,7 @@ class Numbers(Symbols):
         """Put rounded numbers into the formula, by a name that stands for them."""
         key = f"_{len(self.literals)}_"
         self.literals[key] = said.text
-        sign = said.text[0] == "-"
+        sign = said.latex[0] == "-"
         return Part(text.name(key), said.latex, 1 if sign else CLOSED, said.array)
 
     def combined(self, node: Node, parts: Sequence[Part]) -> Part:

@@ -16,11 +16,12 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.backward import backward
-from pellucid.explain import says
-from pellucid.explain.rewrites import Told, told
+from pellucid.explaining import says
+from pellucid.explaining.rewrites import Told, told
 from pellucid.graph import Node, lift, order, symbolic
-from pellucid.passes import Graph, simplified
+from pellucid.passes import Graph, rewritten, simplified
 from pellucid.rewrite import substitute
+from pellucid.rules import UNGUARDED
 from pellucid.show.formula import Part, Symbols, is_product, latex_name
 
 
@@ -109,7 +110,7 @@ class _Writer:
                 self._pull_back(u)
         self._keep()
         known = {**self.names, **self.cells, **self.plan.update_names}
-        done = simplified(Graph(self.made, known, []))
+        done = simplified(rewritten(Graph(self.made, known, []), UNGUARDED))
         if self.plan.as_built:
             done.outputs.update({f"value {self.names[u]}": u for u in self.forward})
         names = {**done.names, **self.names} if self.plan.as_built else done.names

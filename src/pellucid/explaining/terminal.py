@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pellucid.errors import ArgumentError
-from pellucid.explain.parts import by_phase, said_already, shaped, sides, told_once
+from pellucid.explaining.parts import by_phase, said_already, shaped, sides, told_once
 
 if TYPE_CHECKING:
-    from pellucid.explain.walkthrough import Step, Term, Walkthrough
+    from pellucid.explaining.walkthrough import Step, Term, Walkthrough
 
 TIGHT = "*/@·"  # operators that bind tightly
 NARROWEST = 40  # columns

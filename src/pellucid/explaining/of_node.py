@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from pellucid.errors import ArgumentError, DtypeError, TraceError
-from pellucid.explain.reading import Reader
-from pellucid.explain.script import Plan, Script, script
-from pellucid.explain.walkthrough import Walkthrough
-from pellucid.explain.windows import Values, View
+from pellucid.explaining.reading import Reader
+from pellucid.explaining.script import Plan, Script, script
+from pellucid.explaining.walkthrough import Walkthrough
+from pellucid.explaining.windows import Values, View
 from pellucid.graph import Node, lift, numeric, order, value
 from pellucid.passes import Graph, unlabeled
 from pellucid.protocol import leaves, like
@@ -67,31 +68,30 @@ def _named(node: Node) -> Graph:
     bare = unlabeled({"f": node})
     target = bare.outputs["f"]
     names: dict[Node, str] = {}
-    fresh = _fresh([*bare.names.values()])
+    fresh = _fresh()
     for x in order([target]):
         if x in bare.names:
             names[x] = next(fresh(bare.names[x]))
         elif x.op is None and x.name:
             names[x] = next(fresh(x.name))
     last = names.get(target) or next(fresh("f"))
-    plain = fresh("v")
-    for x in order([target]):
-        if x.op is not None and x not in names and x is not target and x.op.kind != "dim":
-            names[x] = next(plain)
     names[target] = last
+    taken = set(names.values())
+    plain = (name for name in map("v{}".format, count(1)) if name not in taken)
+    for x in order([target]):
+        if x.op is not None and x not in names and x.op.kind != "dim":
+            names[x] = next(plain)
     return Graph({"f": target}, names)
 
 
-def _fresh(labels: Sequence[str]) -> Callable[[str], Iterator[str]]:
-    """Return what yields names that nothing has: x, x_2, …; for "v": v1, v2, …"""
+def _fresh() -> Callable[[str], Iterator[str]]:
+    """Return what yields names that nothing has: x, x_2, …"""
     taken = set()
 
     def names(base: str) -> Iterator[str]:
-        k = 0
-        while True:
-            k += 1
-            name = f"{base}{k}" if base == "v" else base if k == 1 else f"{base}_{k}"
-            if name not in taken and not (base == "v" and name in labels):
+        for k in count(1):
+            name = base if k == 1 else f"{base}_{k}"
+            if name not in taken:
                 taken.add(name)
                 yield name
 

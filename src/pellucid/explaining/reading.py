@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pellucid.explain.rewrites import Told
-from pellucid.explain.script import Line, Path, Script
-from pellucid.explain.walkthrough import PHASES, Step, Term
-from pellucid.explain.windows import Filled, Numbers, Values, View, Window, filled
+from pellucid.explaining.rewrites import Told
+from pellucid.explaining.script import Line, Path, Script
+from pellucid.explaining.walkthrough import PHASES, Step, Term
+from pellucid.explaining.windows import Filled, Numbers, Values, View, Window, filled
 from pellucid.graph import Array, Node, evaluate
 from pellucid.show.formula import latex_name
 

@@ -11,7 +11,7 @@ from pellucid.dims import show
 from pellucid.show.latex import escaped
 
 if TYPE_CHECKING:
-    from pellucid.explain.walkthrough import Step
+    from pellucid.explaining.walkthrough import Step
 
 # a sign as well as a title, for colors alone are not seen by everyone
 SIGNS = {"forward": "→", "loss": "◎", "rewrite": "≡", "backward": "←", "update": "↻"}

@@ -10,11 +10,11 @@ import numpy as np
 
 from pellucid.batches import Batch
 from pellucid.errors import ArgumentError, one_of
-from pellucid.explain.numbers import EXACT
-from pellucid.explain.reading import Reader
-from pellucid.explain.script import Plan, Script, script, symbolic_like
-from pellucid.explain.walkthrough import Walkthrough
-from pellucid.explain.windows import WHOLE, Values, View
+from pellucid.explaining.numbers import EXACT
+from pellucid.explaining.reading import Reader
+from pellucid.explaining.script import Plan, Script, script, symbolic_like
+from pellucid.explaining.walkthrough import Walkthrough
+from pellucid.explaining.windows import WHOLE, Values, View
 from pellucid.graph import Array, Node, order
 from pellucid.passes import Graph, unlabeled
 from pellucid.train import Blueprint, number_leaf

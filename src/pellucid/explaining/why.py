@@ -16,9 +16,9 @@ import numpy as np
 
 from pellucid.backward import backward
 from pellucid.errors import ArgumentError, one_of
-from pellucid.explain.numbers import shown
-from pellucid.explain.reading import Reader
-from pellucid.explain.script import Line, Path
+from pellucid.explaining.numbers import shown
+from pellucid.explaining.reading import Reader
+from pellucid.explaining.script import Line, Path
 from pellucid.graph import Array, Node, evaluate, symbolic
 
 Spot = tuple[str, tuple[int, ...]]  # one number: (the value's name, its index)

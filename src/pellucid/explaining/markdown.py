@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pellucid.explain.parts import (
+from pellucid.explaining.parts import (
     by_phase,
     equation,
     latex_sides,
@@ -22,7 +22,7 @@ from pellucid.explain.parts import (
 )
 
 if TYPE_CHECKING:
-    from pellucid.explain.walkthrough import Step, Term, Walkthrough
+    from pellucid.explaining.walkthrough import Step, Term, Walkthrough
 
 LETTERS = {
     "\\\\": r"\cr ",

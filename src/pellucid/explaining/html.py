@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pellucid.explain.parts import (
+from pellucid.explaining.parts import (
     SIGNS,
     by_phase,
     equation,
@@ -22,11 +22,11 @@ from pellucid.explain.parts import (
     shaped,
     title,
 )
-from pellucid.explain.style import PAGE, STYLE
+from pellucid.explaining.style import PAGE, STYLE
 from pellucid.show.mathml import mathml, safe
 
 if TYPE_CHECKING:
-    from pellucid.explain.walkthrough import Step, Term, Walkthrough
+    from pellucid.explaining.walkthrough import Step, Term, Walkthrough
 
 LONG = 900  # characters of LaTeX or Python that are folded away at first
 LISTED = 16  # steps of a phase that the contents name

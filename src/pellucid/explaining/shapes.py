@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pellucid.dims import Shape, show
-from pellucid.explain.of_model import ModelScript
+from pellucid.explaining.of_model import ModelScript
 
 
 class Shapes(Mapping[str, tuple[Any, ...]]):
