@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
+import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -401,3 +404,201 @@ def test_why_asks_for_a_number_that_exists(spot: Any) -> None:
     model = network("bce", [(4, "relu")])
     with pytest.raises(pc.ArgumentError):
         pc.why(model, *samples("bce", 5), spot)
+
+
+# -- what once went wrong ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Formula(pc.Layer):
+    """A layer of one formula with one matrix, or with several parameters by name."""
+
+    formula: Any
+    keys: tuple[str, ...] = ("W",)
+
+    def parameters(self, shape: Any) -> Any:
+        return {key: pc.Parameter((shape[0], shape[0]), pc.Normal(0.5)) for key in self.keys}
+
+    def __call__(self, x: Any, p: Any) -> Any:
+        return self.formula(x, p)
+
+
+LAYERS = {
+    "two ops": lambda x, p: np.tanh(x @ p["W"]),
+    "batch statistics": lambda x, p: (x - np.mean(x, axis=0)) @ p["W"],
+    "normalized": lambda x, p: (x - np.mean(x, axis=1, keepdims=True)) / (1 + np.std(x @ p["W"])),
+    "residual": lambda x, p: x + np.tanh(x @ p["W"]),
+    "label loss": lambda x, p: pc.named(x @ p["W"], "loss"),
+    "label error": lambda x, p: pc.named(x @ p["W"], "error") * 2,
+    "label X": lambda x, p: pc.named(x @ p["W"], "X"),
+    "label t": lambda x, p: pc.named(x @ p["W"], "t"),
+    "label d_z": lambda x, p: pc.named(pc.named(x @ p["W"], "z"), "d_z") * 2,
+    "label n": lambda x, p: pc.named(x @ p["W"], "learning_rate"),
+    "flat": lambda x, p: np.sign(x @ p["W"]) * (x @ p["W"]),
+    "choice": lambda x, p: np.where(x @ p["W"] > 0, x, 2 * (x @ p["W"])),
+    "attention": lambda x, p: pc.softmax(x @ p["W"] @ x.T, axis=1) @ x,
+    "slices": lambda x, p: (x @ p["W"])[:, :1] * x,
+    "einsum": lambda x, p: np.einsum("ni,ij->nj", x, p["W"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_of_ones_own(name: str) -> None:
+    layer = Formula(LAYERS[name])
+    model = pc.Sequential([layer, pc.Dense(1)], loss="mse", dtype="float64", seed=1)
+    for n in (1, 3, 9):
+        X, y = samples("mse", n, 3)
+        w = model.explain(X, y, sample=n - 1)
+        check_contract(w)
+        check_true(w)
+        for key, array in model.gradients(X, y).items():
+            np.testing.assert_allclose(w[f"d_{key}"].array, array, rtol=1e-11, atol=1e-14)
+            found = pc.why(model, X, y, f"{key}[{', '.join('0' * array.ndim)}]", paths=10_000)
+            total = sum(r.product for r in found.paths) + found.remainder
+            np.testing.assert_allclose(total, array.flat[0], rtol=1e-10, atol=1e-13)
+        try:
+            turned = model.explain(X, y, notation="columns", sample=n - 1)
+        except pc.ArgumentError as error:
+            assert "columns" in str(error)
+        else:
+            check_true(turned)
+
+
+def test_names_of_parameters_and_states_do_not_meet() -> None:
+    layer = Formula(lambda x, p: np.tanh(x @ p["W"]) @ p["m_W"] + x @ p["a_W"], ("W", "m_W", "a_W"))
+    model = pc.Sequential([layer, pc.Dense(1)], loss="mse", dtype="float64")
+    X, y = samples("mse", 2, 3)
+    w = model.explain(X, y)
+    check_contract(w)
+    check_true(w)
+    found = pc.why(model, X, y, "W1[0,0]")
+    model.step(X, y)
+    assert found.after == pytest.approx(model.params["W1"][0, 0], rel=1e-12)
+
+
+def test_an_optimizer_that_changes_nothing() -> None:
+    @dataclass(frozen=True)
+    class Still(pc.Optimizer):
+        learning_rate: float = 0.1
+
+        def update(self, p: Any, g: Any, state: Any, t: Any, learning_rate: Any) -> Any:
+            return p, {}
+
+    model = pc.Sequential([pc.Dense(1, inputs=1)], loss="mse", optimizer=Still(), dtype="float64")
+    w = model.explain([[1.0]], [[2.0]])
+    check_contract(w)
+    check_true(w)
+    assert w["z1"].formula == "X @ W1 + b1" and w["W1_new"].formula == "W1"
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        (lambda x: np.floor(x) * x, (1.5,)),
+        (lambda x: np.sum(np.sign(x) * x), (np.array([1.0, 2.0]),)),
+        (lambda x: np.einsum("ii->", x), (np.eye(2),)),
+        (lambda x: pc.named(x * 2, "d_x") * x, (1.5,)),
+        (lambda d_x, x: d_x * x, (3.0, 2.0)),
+        (lambda exp, where: np.exp(exp) * where, (0.5, 2.0)),
+        (lambda n, sum: n * sum, (3.0, 2.0)),
+        (lambda x: pc.sigmoid(pc.named(2 * x - 1, "v")), (1.0,)),
+        (pc.grad(pc.grad(lambda x: np.sin(x) * x)), (2.0,)),
+        (lambda x: np.std(x), (np.ones(3),)),
+        (lambda x: 1 / x, (0.0,)),
+        (lambda x: np.sum(np.sort(x, axis=0)[:1]), (np.array([[3.0], [1.0]]),)),
+        (lambda a, b: a - b, (0.91768, -755045.55057)),
+        (lambda a, b: np.where(a > b, a, b * 2), (1 / 3, 1 / 3 - 1e-9)),
+        (lambda x: sum(x[i] * float(i) for i in range(len(x))), (np.ones(150),)),
+    ],
+)
+def test_functions_that_were_explained_wrongly(function: Any, args: Any) -> None:
+    w = pc.explain(function, *args)
+    check_contract(w)
+    check_true(w)
+    check_text(w)
+
+
+def test_a_long_activation_is_cut_into_steps() -> None:
+    def act(x: Any) -> Any:
+        for _ in range(14):
+            x = x * x * 0.5 + x
+        return x
+
+    model = pc.Sequential([pc.Dense(2, act, inputs=2), pc.Dense(1)], loss="mse", dtype="float64")
+    w = model.explain([[0.1, 0.2]], [[1.0]])
+    check_contract(w)
+    check_true(w)
+    assert max(len(step.formula) for step in w.steps) < 400
+
+    def sines(x: Any) -> Any:
+        for _ in range(300):
+            x = np.sin(x)
+        return x
+
+    model = pc.Sequential([pc.Dense(1, sines, inputs=1)], loss="mse", dtype="float64")
+    check_true(model.explain([[0.1]], [[1.0]]))
+
+
+def test_columns_say_which_part_is_shown_as_they_are_turned() -> None:
+    model = network("mse", [(3, "tanh")])
+    X, y = samples("mse", 40)
+    assert model.explain(X, y, sample=39, notation="columns")["z1"].shown == "[0:3, 39:40]"
+
+
+@pytest.mark.parametrize("spot", ["W1[--1,0]", "W1[+,0]", "W1[0 1,0]", "W1[1-1,0]", "W1[,0,1]"])
+def test_malformed_places(spot: str) -> None:
+    with pytest.raises(pc.ArgumentError):
+        pc.why(network("bce", [(4, "relu")]), *samples("bce", 5), spot)
+
+
+def test_a_refused_why_builds_nothing() -> None:
+    model = pc.Sequential([pc.Dense(1)], loss="mse")
+    with pytest.raises(pc.ArgumentError):
+        pc.why(model, [[1.0, 2.0]], [[1.0]], "W9[0,0]")
+    assert model._net is None
+
+
+def test_damaged_json_is_refused() -> None:
+    whole = pc.explain(lambda x: x * x, 2.0).to_json()
+    for key in whole:
+        for other in (None, 3, [1], "a"):
+            if key != "brief" and (key, other) != ("title", "a"):
+                with pytest.raises(pc.DataError):
+                    pc.Walkthrough.from_json({**whole, key: other})
+        with pytest.raises(pc.DataError):
+            pc.Walkthrough.from_json({k: v for k, v in whole.items() if k != key})
+    for key in whole["steps"][0]:
+        with pytest.raises(pc.DataError):
+            broken = {k: v for k, v in whole["steps"][0].items() if k != key}
+            pc.Walkthrough.from_json({**whole, "steps": [broken]})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m, X, y: pc.explain(m), lambda m, X, y: pc.explain(m, X),
+        lambda m, X, y: pc.explain(m, X, y, y), lambda m, X, y: pc.explain(m, X, y, foo=1),
+        lambda m, X, y: m.explain(X, y, fused=[]), lambda m, X, y: m.explain(X, y, fused="no"),
+        lambda m, X, y: pc.explain(lambda a: a, 1.0, 2.0),
+        lambda m, X, y: pc.explain(lambda s: np.sum(s), [[1, 2], [3]]),
+        lambda m, X, y: m.explain(X, y).to_text(width="80"),
+        lambda m, X, y: m.explain(X, y).to_text(width=80.5),
+        lambda m, X, y: m.explain(X, y).steps[0]["foo"],
+        lambda m, X, y: pc.explain(np.sum, X, foo=1),
+    ],
+)  # fmt: skip
+def test_calls_that_cannot_be_meant(call: Any) -> None:
+    with pytest.raises(pc.PellucidError):
+        call(network("mse", [(2, "tanh")]), *samples("mse", 3))
+
+
+def test_dropout_is_said_to_be_left_out() -> None:
+    model = pc.Sequential([pc.Dense(2, inputs=1), pc.Dropout(0.5), pc.Dense(1)], loss="mse")
+    assert "Dropout is left out" in str(model.explain([[1.0]], [[1.0]]))
+
+
+@pytest.mark.parametrize("name", ["explain", "draw", "worked", "plot", "report", "why"])
+def test_a_fresh_process_finds_the_function_first(name: str) -> None:
+    code = f"import pellucid as pc; print(callable(pc.{name}) or pc.plot is pc.{name})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

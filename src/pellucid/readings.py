@@ -38,7 +38,8 @@ def explain(
     ('d_v1', '4', 4.0)
     """
     if isinstance(target, Sequential):
-        return target.explain(*args, notation=notation, digits=digits, **settings)
+        _check_model(args, settings)
+        return target.explain(args[0], args[1], notation=notation, digits=digits, **settings)
     if settings:
         raise ArgumentError(f"{', '.join(settings)} is a setting of models only", "leave it out")
     if notation not in NOTATIONS:
@@ -55,6 +56,13 @@ def explain(
         f"{type(target).__name__} cannot be explained",
         "give a node, a function with its arguments, or a model with X and y",
     )
+
+
+def _check_model(args: tuple[Any, ...], settings: dict[str, Any]) -> None:
+    unknown = sorted(settings.keys() - {"sample", "fused"})
+    if len(args) != 2 or unknown:
+        told = f"has no setting {unknown[0]!r}" if unknown else "is explained on samples"
+        raise ArgumentError(f"a model {told}", "pc.explain(model, X, y, sample=0, fused=True)")
 
 
 def why(target: Any, *args: Any, paths: int = 12) -> Why:
@@ -80,8 +88,9 @@ def why(target: Any, *args: Any, paths: int = 12) -> Why:
     if isinstance(target, Sequential):
         if len(given) != 2:
             raise ArgumentError("a model moves for samples", 'pc.why(model, X, y, "W1[0, 1]")')
-        reader = reader_of(*target._asked(given[0], given[1], 0, "rows", 4, True))
-        return followed(reader, spot, {k: v.shape for k, v in target.params.items()}, paths)
+        with target._unless_refused():
+            reader = reader_of(*target._asked(given[0], given[1], 0, "rows", 4, True))
+            return followed(reader, spot, {k: v.shape for k, v in target.params.items()}, paths)
     if not isinstance(target, Node) and not callable(target):
         raise DtypeError(f"{type(target).__name__} has no paths", "give a model, node or function")
     node = target if isinstance(target, Node) else traced(target, given)

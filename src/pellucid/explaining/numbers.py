@@ -29,6 +29,14 @@ class Shown:
     latex: str
     array: Array  # what the text says
     unit: float  # of the last digit shown
+    style: str = ""  # how each entry is written
+
+    def restated(self, array: Array) -> str:
+        """Return the text of other numbers, written like these."""
+        if not self.style:
+            return str(array.tolist())
+        words = [_word(float(x), self.style) for x in array.ravel().tolist()]
+        return _nested(np.array(words, dtype=object).reshape(array.shape).tolist())
 
 
 def shown(value: Any, digits: int = DIGITS, exact: float = EXACT) -> Shown:
@@ -45,7 +53,7 @@ def shown(value: Any, digits: int = DIGITS, exact: float = EXACT) -> Shown:
     words = [_word(x, style) for x in flat]
     said = np.array([float(word) for word in words]).reshape(array.shape)
     strings = np.array(words, dtype=object).reshape(array.shape)
-    return Shown(_nested(strings.tolist()), _latex(strings), said, unit)
+    return Shown(_nested(strings.tolist()), _latex(strings), said, unit, style)
 
 
 def _style(numbers: list[float], digits: int, exact: float) -> tuple[str, float]:
@@ -107,7 +115,7 @@ def evaluate(formula: str) -> Any:
     array([[1.1]])
     """
     tree = ast.parse(formula, mode="eval")
-    names = {**scope(set(text.names(tree)) & HELPERS.keys())}
+    names = {"np": np, **scope(set(text.names(tree)) & HELPERS.keys())}
     for word in set(text.names(tree)) - names.keys():
         names[word] = slice if word == "slice" else getattr(np, word)
     fixed = ast.fix_missing_locations(_Arrays().visit(tree))
@@ -120,3 +128,21 @@ class _Arrays(ast.NodeTransformer):
 
     def visit_List(self, node: ast.List) -> ast.Call:
         return ast.Call(text.parsed("np.array"), [node], [])
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """Give functions of ours NumPy's numbers, which have a dtype."""
+        args = [self.visit(x) for x in node.args]
+        if isinstance(node.func, ast.Name) and node.func.id in HELPERS:
+            args = [_as_numpy(x) for x in args]
+        return ast.Call(self.visit(node.func), args, [self.visit(k) for k in node.keywords])
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.BinOp:
+        """Compute as NumPy does, where Python would raise: 1 / 0."""
+        left, right = (self.visit(x) for x in (node.left, node.right))
+        return ast.BinOp(_as_numpy(left), node.op, _as_numpy(right))
+
+
+def _as_numpy(tree: Any) -> Any:
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float)):
+        return ast.Call(text.parsed("np.float64"), [tree], [])
+    return tree

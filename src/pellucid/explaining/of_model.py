@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,12 +10,14 @@ import numpy as np
 
 from pellucid.batches import Batch
 from pellucid.errors import ArgumentError, one_of
+from pellucid.explaining.names import Names, crowded
 from pellucid.explaining.numbers import EXACT
 from pellucid.explaining.reading import Reader
 from pellucid.explaining.script import Plan, Script, script, symbolic_like
 from pellucid.explaining.walkthrough import Walkthrough
 from pellucid.explaining.windows import WHOLE, Values, View
 from pellucid.graph import Array, Node, order
+from pellucid.nn.layer import Layer
 from pellucid.passes import Graph, unlabeled
 from pellucid.train import Blueprint, number_leaf
 
@@ -33,6 +35,7 @@ class ModelScript:
     leaves: dict[str, Node]
     title: str
     notes: tuple[str, ...]
+    states: dict[str, tuple[str, str]]  # a leaf's name: which state, of which parameter
 
 
 def model_script(blueprint: Blueprint, fuse: bool, columns: bool) -> ModelScript:
@@ -41,26 +44,61 @@ def model_script(blueprint: Blueprint, fuse: bool, columns: bool) -> ModelScript
     graph = exact.traced(None, False, fuse)
     wanted = ("data_loss", "loss", "prediction")
     shown: dict[str, Node] = {k: graph.outputs[k] for k in wanted if k in graph.outputs}
-    names = dict(graph.names)
-    for key, node in shown.items():
-        if node.op is not None:
-            names.setdefault(node, key)
     parameters = {s.name: graph.outputs[s.name] for s in exact.net.slots}
-    update = _Update(exact, parameters)
+    names = _names(graph, shown, parameters)
+    update = _Update(exact, parameters, names.values())
     plan = Plan(
         Graph(shown, names, graph.steps), graph.outputs["loss"], list(parameters.values()),
-        update.gradients, update.made, update.names, columns,
+        update.gradients, update.made, update.names, update.owners, columns,
     )  # fmt: skip
     leaves = {"X": exact.X, "Y": exact.Y, **parameters, **update.leaves}
     title = f"{type(exact.optimizer).__name__} on {exact.loss.name}"
-    return ModelScript(script(plan), leaves, title, update.notes)
+    return ModelScript(
+        script(plan), leaves, title, (*update.notes, *_left_out(exact)), update.states
+    )
+
+
+def _names(
+    graph: Graph, shown: Mapping[str, Node], parameters: Mapping[str, Node]
+) -> dict[Node, str]:
+    """Return a name for every value that is to be a step, and for the parameters."""
+    found = {node: name for name, node in parameters.items()}
+    labels = {x: label for x, label in graph.names.items() if x not in found}
+    given = ("X", "Y", "n", "t", "learning_rate", *parameters)
+    names = Names([*labels.values(), *shown], given)
+    for key, node in shown.items():
+        if (
+            node.op is not None
+            and node not in found
+            and not (key == "prediction" and node in labels)
+        ):
+            found[node] = names.fresh(key)
+    for node in order(shown.values()):
+        if node in labels and node not in found:
+            found[node] = names.fresh(labels[node])
+    for k, node in enumerate(crowded(list(shown.values()), found)):
+        found[node] = names.fresh(f"v{k + 1}")
+    return found
+
+
+def _left_out(blueprint: Blueprint) -> list[str]:
+    """Say which layers do something else while training."""
+    other = {type(x).__name__ for x in blueprint.net.layers if type(x).train is not Layer.train}
+    return [
+        f"{name} is left out: while training it differs at every step." for name in sorted(other)
+    ]
 
 
 class _Update:
     """The optimizer's formula for each parameter, under that parameter's names."""
 
-    def __init__(self, blueprint: Blueprint, parameters: Mapping[str, Node]) -> None:
+    def __init__(
+        self, blueprint: Blueprint, parameters: Mapping[str, Node], taken: Iterable[str]
+    ) -> None:
         self.optimizer = blueprint.optimizer
+        self.fresh = Names((), [*taken, "X", "Y", "n", "t", "learning_rate"])
+        self.owners: dict[str, str] = {}
+        self.states: dict[str, tuple[str, str]] = {}
         self.t, self.rate = number_leaf("t"), number_leaf("learning_rate")
         self.leaves: dict[str, Node] = {"t": self.t, "learning_rate": self.rate}
         self.gradients: dict[str, Node] = {}
@@ -84,18 +122,22 @@ class _Update:
 
     def _of(self, name: str, p: Node) -> None:
         g = self.gradients[f"d_{name}"] = symbolic_like(f"d_{name}", p)
-        state = {k: symbolic_like(f"{k}_{name}", p) for k in self.optimizer.state}
+        calls = {k: self.fresh.fresh(f"{k}_{name}") for k in self.optimizer.state}
+        self.states |= {call: (k, name) for k, call in calls.items()}
+        state = {k: symbolic_like(call, p) for k, call in calls.items()}
         self.leaves |= {leaf.name: leaf for leaf in state.values()}
         new, kept = self.optimizer.update(p, g, state, self.t, self.rate)
-        bare = unlabeled({**{f"{k}_{name}_new": v for k, v in kept.items()}, f"{name}_new": new})
-        inner = {node: f"{label}_{name}" for node, label in bare.names.items()}
+        bare = unlabeled({**{f"{calls[k]}_new": v for k, v in kept.items()}, f"{name}_new": new})
+        inner = {x: self.fresh.fresh(f"{label}_{name}") for x, label in bare.names.items()}
         *kept_names, last = bare.outputs
-        self.made |= {key: bare.outputs[key] for key in kept_names}
-        self.made |= {label: node for node, label in inner.items()}
-        self.made[last] = bare.outputs[last]
-        self.names |= inner
-        for key, node in bare.outputs.items():
-            self.names.setdefault(node, key)
+        made = {key: bare.outputs[key] for key in kept_names}
+        made |= {label: node for node, label in inner.items()}
+        made[last] = bare.outputs[last]
+        self.made |= made
+        self.owners |= dict.fromkeys(made, name)
+        for key, node in made.items():
+            if node is not p:  # where nothing changes, the old name stands
+                self.names.setdefault(node, key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +145,19 @@ class Asked:
     """What to explain of a model, and how to write it."""
 
     batch: Batch
-    given: dict[str, Array]  # parameters, state, t and learning_rate by name
+    given: dict[str, Any]  # parameters, t and learning_rate by name
+    state: Mapping[str, Mapping[str, Array]]  # the optimizer's, by its name and the parameter's
     sample: int = 0
     notation: str = "rows"
     digits: int = 4
 
 
-def check_asked(sample: Any, count: int, notation: Any, digits: Any) -> None:
+def check_asked(sample: Any, count: int, notation: Any, digits: Any, fused: Any) -> None:
     """Refuse what cannot be meant, before anything is computed."""
     if notation not in NOTATIONS:
         raise one_of("notation", notation, NOTATIONS)
+    if not isinstance(fused, bool):
+        raise ArgumentError(f"fused is {fused!r}", "True or False")
     if isinstance(sample, bool) or not isinstance(sample, int) or not 0 <= sample < count:
         raise ArgumentError(
             f"sample is {sample!r}, of {count} samples", f"count from 0 to {count - 1}"
@@ -123,7 +168,7 @@ def check_asked(sample: Any, count: int, notation: Any, digits: Any) -> None:
 
 def reader_of(found: ModelScript, asked: Asked) -> Reader:
     """Put the numbers of these samples and parameters into a script."""
-    given = _arrays(asked)
+    given = _arrays(found, asked)
     feed = {leaf: given[name] for name, leaf in found.leaves.items()}
     for name in ("t", "learning_rate"):  # Python numbers, as in training
         feed[found.leaves[name]] = given[name].item()
@@ -135,14 +180,15 @@ def reader_of(found: ModelScript, asked: Asked) -> Reader:
     return Reader(found.script, Values(feed, {"n": count}), view)
 
 
-def _arrays(asked: Asked) -> dict[str, Array]:
-    given = {"X": asked.batch.X, "Y": asked.batch.Y, **asked.given}
+def _arrays(found: ModelScript, asked: Asked) -> dict[str, Array]:
+    state = {call: asked.state[key][name] for call, (key, name) in found.states.items()}
+    given = {"X": asked.batch.X, "Y": asked.batch.Y, **asked.given, **state}
     return {name: np.asarray(a, np.float64) for name, a in given.items()}
 
 
 def explained(found: ModelScript, asked: Asked) -> Walkthrough:
     """Return the steps of training on these samples."""
-    reader, given, count = reader_of(found, asked), _arrays(asked), len(asked.batch)
+    reader, given, count = reader_of(found, asked), _arrays(found, asked), len(asked.batch)
     broken = reader.broken(given)
     view = reader.view
     given["n"] = np.asarray(count)

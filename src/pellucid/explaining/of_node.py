@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, DtypeError, TraceError
+from pellucid.explaining.names import Names
 from pellucid.explaining.reading import Reader
 from pellucid.explaining.script import Plan, Script, script
 from pellucid.explaining.walkthrough import Walkthrough
 from pellucid.explaining.windows import Values, View
-from pellucid.graph import Node, lift, numeric, order, value
+from pellucid.graph import Node, check_name, lift, numeric, order, regular, value
 from pellucid.passes import Graph, unlabeled
 from pellucid.protocol import leaves, like
 
@@ -67,35 +69,18 @@ def _named(node: Node) -> Graph:
             )
     bare = unlabeled({"f": node})
     target = bare.outputs["f"]
-    names: dict[Node, str] = {}
-    fresh = _fresh()
-    for x in order([target]):
-        if x in bare.names:
-            names[x] = next(fresh(bare.names[x]))
-        elif x.op is None and x.name:
-            names[x] = next(fresh(x.name))
-    last = names.get(target) or next(fresh("f"))
-    names[target] = last
-    taken = set(names.values())
-    plain = (name for name in map("v{}".format, count(1)) if name not in taken)
-    for x in order([target]):
-        if x.op is not None and x not in names and x.op.kind != "dim":
-            names[x] = next(plain)
-    return Graph({"f": target}, names)
-
-
-def _fresh() -> Callable[[str], Iterator[str]]:
-    """Return what yields names that nothing has: x, x_2, …"""
-    taken = set()
-
-    def names(base: str) -> Iterator[str]:
-        for k in count(1):
-            name = base if k == 1 else f"{base}_{k}"
-            if name not in taken:
-                taken.add(name)
-                yield name
-
-    return names
+    below = order([target])
+    labels = {x: bare.names.get(x, x.name if x.op is None else "") for x in below}
+    wanted = {x: label for x, label in labels.items() if label}
+    last = wanted.get(target, "f")
+    names = Names([*wanted.values(), last])
+    found = {x: names.fresh(label) for x, label in wanted.items() if x is not target}
+    found[target] = names.fresh(last)
+    plain = map("v{}".format, count(1))
+    for x in below:
+        if x.op is not None and x not in found and x.op.kind != "dim":
+            found[x] = next(name for name in plain if names.free(name))
+    return Graph({"f": target}, found)
 
 
 def explain_function(
@@ -113,21 +98,26 @@ def explain_function(
 
 def traced(function: Callable[..., Any], args: Sequence[Any]) -> Node:
     """Return what a function makes of leaves that are named as its parameters."""
-    words = _words(function, len(args))
+    words = _words(function, args)
     result = function(*(_leaves(name, arg) for name, arg in zip(words, args, strict=True)))
     if isinstance(result, (tuple, list, Mapping)):
         raise DtypeError("the function returns several results", "return the one to be explained")
     return lift(result)
 
 
-def _words(function: Callable[..., Any], count: int) -> list[str]:
+def _words(function: Callable[..., Any], args: Sequence[Any]) -> list[str]:
     """Return a name for each argument."""
     try:
-        kinds = inspect.signature(function).parameters.values()
+        signature = inspect.signature(function)
     except (TypeError, ValueError):  # a function in C does not say
-        return [f"x{k + 1}" for k in range(count)]
+        return [f"x{k + 1}" for k in range(len(args))]
+    try:
+        signature.bind(*args)
+    except TypeError as error:
+        raise ArgumentError(f"the function cannot be called like that: {error}") from None
+    kinds = signature.parameters.values()
     words = [p.name for p in kinds if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return [words[k] if k < len(words) else f"x{k + 1}" for k in range(count)]
+    return [words[k] if k < len(words) else f"x{k + 1}" for k in range(len(args))]
 
 
 def _leaves(name: str, arg: Any) -> Any:
@@ -135,9 +125,21 @@ def _leaves(name: str, arg: Any) -> Any:
     if isinstance(arg, Node):
         return arg
     if isinstance(arg, list) and all(isinstance(x, (int, float)) for x in leaves(arg)):
-        return value(np.asarray(arg, float), name)  # a row of numbers is an array
+        return value(regular(arg, name).astype(float), _speakable(name))  # numbers: an array
     paths = list(_paths(name, arg))
-    return like(arg, [value(_real(x), path) for path, x in zip(paths, leaves(arg), strict=True)])
+    pairs = zip(paths, leaves(arg), strict=True)
+    return like(arg, [value(_real(x), _speakable(path)) for path, x in pairs])
+
+
+def _speakable(name: str) -> str:
+    """Return a name that can stand in printed Python: n_ for n, which is the batch size there."""
+    plain = unicodedata.normalize("NFKC", name)
+    plain = plain if plain.isidentifier() else "x"
+    try:
+        check_name(plain)
+    except ArgumentError:
+        return f"{plain}_"
+    return plain
 
 
 def _real(x: Any) -> Any:

@@ -38,7 +38,10 @@ class Reader:
 
     def step(self, line: Line) -> Step:
         """Return one line with its numbers."""
-        done = filled(self.numbers, line.node, line.phase != "backward")
+        spelled = (
+            line.phase != "backward" and self.script.names.get(line.node, line.name) == line.name
+        )
+        done = filled(self.numbers, line.node, spelled, whole=line.whole)
         array = self._turned(line.whole)
         hidden = line.paths and self._hidden(line.node, line.whole).any()
         return Step(
@@ -94,7 +97,7 @@ class Reader:
 
     def term(self, path: Path, line: Line, whole: Filled) -> Term:
         """Return one path with its numbers."""
-        alone = path.product is line.node
+        alone = path.product is line.node and path.product is line.whole
         done = whole if alone else filled(self.numbers, path.product, spelled_out=False)
         product = self._turned(path.product)
         hidden = self.view.turned(self._hidden(path.product, line.whole))
@@ -116,13 +119,16 @@ class Reader:
             return self._turned(path.local)
         size = math.prod(self.values.array(path.reader).shape)
         small = size * self.values.array(path.product).size <= JACOBIAN
-        return self._slopes(path) if small else np.empty(0)
+        if not small:
+            return np.empty(0)
+        slopes = self._slopes(path)
+        return slopes.transpose(1, 0, 3, 2) if self.view.columns and slopes.ndim == 4 else slopes
 
     def _slopes(self, path: Path) -> Array:
         """Return the slope of every entry of the reader in every entry of the value."""
         seed, shape = path.upstream, self.values.array(path.reader).shape
         assert seed is not None
-        known = {x: self.values[x] for x in self.script.names if x in self.values.known}
+        known = {x: v for x, v in self.values.known.items() if x.op is None}
         rows = []
         for spot in np.ndindex(*shape):
             basis = np.zeros(shape)

@@ -22,7 +22,7 @@ from pellucid.graph import Node, lift, order, symbolic
 from pellucid.passes import Graph, rewritten, simplified
 from pellucid.rewrite import substitute
 from pellucid.rules import UNGUARDED
-from pellucid.show.formula import Part, Symbols, is_product, latex_name
+from pellucid.show.formula import Part, Symbols, check_turnable, is_product, latex_name
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,8 @@ class Line:
     whole: Node
     formula: Part
     paths: tuple[Path, ...] = ()
+    owner: str = ""  # of an update: the parameter
+    spelled_out: bool = True  # the formula is what the name stands for, rather than a name
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,7 @@ class Plan:
     seeds: dict[str, Node] = field(default_factory=dict)
     updates: Mapping[str, Node] = field(default_factory=dict)
     update_names: Mapping[Node, str] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)  # whose each update is
     columns: bool = False
     as_built: bool = False  # a reader's own graph: no forward formula is rewritten, and the slope
     # of the target in itself is a step
@@ -114,6 +117,8 @@ class _Writer:
         if self.plan.as_built:
             done.outputs.update({f"value {self.names[u]}": u for u in self.forward})
         names = {**done.names, **self.names} if self.plan.as_built else done.names
+        # what has become a plain number is written as one
+        names = {x: name for x, name in names.items() if not x.is_constant}
         names |= {leaf: f"d_{self.names[u]}" for u, leaf in self.seeds.items()}
         target = self.plan.target
         target_name = "" if target is None else self.names[target]
@@ -153,6 +158,8 @@ class _Writer:
         slopes = backward({cell: ops.ones_like(u)}, leaves)
         for v, leaf in zip(wrt, leaves, strict=True):
             key = f"{self.names[v]} → {self.names[u]}"
+            if leaf not in products:  # flat there: floor, sign and their kin
+                continue
             self.made[f"product {key}"] = products[leaf]
             if is_target or u.ndim == 0 or _elementwise(products[leaf], seed, v):
                 self.made[f"local {key}"] = slopes[leaf]
@@ -205,10 +212,8 @@ class _Writer:
         for u in reversed(self.forward):
             if u in self.paths and u not in self.wrt:
                 yield u
-            if u not in self.bar or u in self.wrt:
-                continue
             for v in self.reads[u]:
-                if v in waiting:
+                if any(reader is u for reader, _ in self.paths.get(v, ())):
                     waiting[v] -= 1
                     if not waiting[v] and v in self.wrt:
                         yield v
@@ -225,14 +230,22 @@ class _Writer:
     def _updates(self, done: Graph) -> Iterable[Line]:
         for name in self.plan.updates:
             node = done.outputs[f"update {name}"]
-            yield self._line(name, "update", node, says.update(name), _op(node))
+            owner = self.plan.owners.get(name, "")
+            yield self._line(name, "update", node, says.update(name), _op(node), owner=owner)
 
     def _line(
         self, name: str, phase: str, node: Node, about: str, op: str, whole: Node | None = None,
-        paths: tuple[Path, ...] = (),
+        paths: tuple[Path, ...] = (), owner: str = "",
     ) -> Line:  # fmt: skip
-        formula = self.symbols.of(node, spelled_out=phase != "backward")
-        return Line(name, phase, node, about, op, node if whole is None else whole, formula, paths)
+        if self.plan.columns:
+            check_turnable(name, node, self.symbols.names)
+        own = phase != "backward" and self.symbols.names.get(node, name) == name
+        whole = node if whole is None else whole
+        formula = self.symbols.of(node, own)
+        return Line(name, phase, node, about, op, whole, formula, paths, owner, own)
+
+
+FLAT = 16  # terms that are added up from the left
 
 
 def symbolic_like(name: str, node: Node) -> Node:
@@ -280,6 +293,10 @@ def _op(node: Node) -> str:
 
 
 def _sum(nodes: Sequence[Node]) -> Node:
+    """Add up from the left, as one reads; very many by halves, so that no formula is deep."""
+    if len(nodes) > FLAT:
+        half = len(nodes) // 2
+        return _sum(nodes[:half]) + _sum(nodes[half:])
     total = nodes[0]
     for node in nodes[1:]:
         total = total + node

@@ -26,6 +26,8 @@ BREAKS = re.compile(r"(?<=,) | (?=[-+*/@·=<>] )")  # the blank is left out
 
 def text(walkthrough: Walkthrough, width: int = 80, brief: bool = False) -> str:
     """Return a walkthrough as text of at most `width` columns; brief: of 45 lines at most."""
+    if isinstance(width, bool) or not isinstance(width, int):
+        raise ArgumentError(f"width is {width!r}", "a whole number of columns, such as 80")
     if width < NARROWEST:
         raise ArgumentError(
             f"a width of {width} columns is too narrow for numbers",

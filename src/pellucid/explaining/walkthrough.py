@@ -28,13 +28,15 @@ PHASES = ("forward", "loss", "rewrite", "backward", "update")
 
 def nested(array: Any) -> Any:
     """Return an array as Python's own numbers in lists, unrounded."""
-    return np.asarray(array).tolist()
+    found = np.asarray(array)
+    wide = found.dtype.kind == "f" and found.dtype.itemsize > 8  # beyond Python's floats
+    return found.astype(float).tolist() if wide else found.tolist()
 
 
 def _field(record: Any, field: str, fields: tuple[str, ...]) -> Any:
     """Return one field as JSON takes it: arrays as lists, unrounded."""
     if field not in fields:
-        raise KeyError(field)
+        raise one_of("field", field, fields)
     found = getattr(record, field)
     if isinstance(found, tuple):
         return [part.to_json() if isinstance(part, Term) else part for part in found]
@@ -188,9 +190,10 @@ class Walkthrough:
                 f"the walkthrough is of version {data.get('version')}, this reads {VERSION}",
                 "update pellucid",
             )
-        given = {name: np.asarray(value) for name, value in data["given"].items()}
-        steps = tuple(_step(step) for step in data["steps"])
-        return Walkthrough(data["title"], steps, given, tuple(data["notes"]), data["brief"])
+        try:
+            return _walkthrough(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"the JSON of the walkthrough is damaged: {error!r}") from None
 
     def __str__(self) -> str:
         return self.to_text()
@@ -206,8 +209,29 @@ class Walkthrough:
         return self.to_markdown()
 
 
+def _walkthrough(data: Mapping[str, Any]) -> Walkthrough:
+    given = {str(name): np.array(value, float) for name, value in data["given"].items()}
+    steps = tuple(_step(step) for step in _listed(data["steps"]))
+    notes = tuple(_word(note) for note in _listed(data["notes"]))
+    return Walkthrough(_word(data["title"]), steps, given, notes, bool(data["brief"]))
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
 def _step(data: Mapping[str, Any]) -> Step:
     fields = dict(data)
+    for key in set(STEP) - {"value", "shape", "inputs", "terms"}:
+        _word(fields[key])
     array = np.asarray(fields.pop("value"))
     terms = tuple(_term(term) for term in fields.pop("terms"))
     lists: dict[str, Any] = {key: tuple(fields.pop(key)) for key in ("shape", "inputs")}

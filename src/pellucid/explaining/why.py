@@ -86,7 +86,8 @@ class Why:
         if others:
             yield f"  {others:,} smaller paths together: {say(self.remainder)}"
         if not self.count:
-            yield "  no path leads from it to the loss that is not 0 somewhere"
+            found = "a slope is 0" if self.gradient == 0 else "an infinite slope meets one of 0"
+            yield f"  {found} on every path"
         parts = [say(r.product) for r in self.paths] + [say(self.remainder)] * bool(others)
         total = " + ".join(f"({p})" if p[0] == "-" and k else p for k, p in enumerate(parts))
         yield ""
@@ -131,14 +132,15 @@ def written(spot: Spot) -> str:
 
 def parsed(text: Any, shapes: Mapping[str, tuple[int, ...]]) -> Spot:
     """Read "W1[0,1]"; say which names there are, and how far each index goes."""
-    found = re.fullmatch(r"\s*([^\W\d]\w*)\s*(?:\[([-+\d,\s]*)\])?\s*", str(text))
+    whole = r"\s*-?\d+\s*"
+    found = re.fullmatch(rf"\s*([^\W\d]\w*)\s*(?:\[({whole}(?:,{whole})*)\])?\s*", str(text))
     if not found:
         raise ArgumentError(f"{text!r} is not one number of a parameter", 'such as "W1[0, 1]"')
     name, inside = found[1], found[2]
     if name not in shapes:
         raise one_of("parameter", name, shapes)
     shape = shapes[name]
-    index = tuple(int(k) for k in inside.split(",") if k.strip()) if inside else ()
+    index = tuple(int(k) for k in inside.split(",")) if inside else ()
     fits = len(index) == len(shape) and all(-s <= k < s for k, s in zip(index, shape, strict=False))
     if not fits:
         example = ", ".join(str(s - 1) for s in shape)
@@ -273,7 +275,7 @@ def _update(reader: Reader, spot: Spot) -> tuple[tuple[str, ...], float | None]:
     window = tuple(slice(k, k + 1) for k in index)
     lines, after = [], None
     for line in reader.script.lines:
-        if line.phase != "update" or not re.search(rf"_{name}(_new)?$|^{name}_new$", line.name):
+        if line.owner != name:
             continue
         numbers, result = reader.one(line, window)
         lines.append(f"{line.name} = {line.formula.python} = {numbers} = {result}")

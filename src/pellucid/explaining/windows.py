@@ -83,6 +83,17 @@ class View:
     def samples(self, size: int) -> slice:
         return slice(0, size) if self.whole else slice(self.sample, self.sample + 1)
 
+    def turned_window(
+        self, window: Window, actual: tuple[int, ...], per_sample: bool
+    ) -> tuple[Window, tuple[int, ...]]:
+        """Return a window, and the shape that it is of, as the notation has them."""
+        if not self.columns or len(actual) not in (1, 2):
+            return window, actual
+        one = slice(0, 1)
+        if len(actual) == 1:
+            return ((one, *window), (1, *actual)) if per_sample else ((*window, one), (*actual, 1))
+        return window[::-1], actual[::-1]
+
     def turned(self, array: Array, per_sample: bool = False) -> Array:
         """Return an array as the notation has it: in columns, a vector is one, too."""
         if not self.columns or array.ndim not in (1, 2):
@@ -131,6 +142,8 @@ class Numbers(Symbols):
 
     def at(self, root: Node, window: Window, digits: int, spelled_out: bool) -> Part:
         """Return the formula of a node, its operands rounded to so many digits."""
+        if copied(root) and root not in self.names:
+            root, window = root.args[0], ()
         self.root = root if spelled_out else None
         self.digits, self.literals = digits, {}
         bounds = tuple((w.start, w.stop) for w in window)
@@ -195,7 +208,8 @@ class Numbers(Symbols):
     # -- one method for each kind of op ----------------------------------------------------------
 
     def map(self, node: Node, window: Window) -> Part:
-        return self.combined(node, [self.part(x, self._stretched(x, window)) for x in node.args])
+        args = [self.plain(node, x) for x in node.args]
+        return self.combined(node, [self.part(x, self._stretched(x, window)) for x in args])
 
     def _stretched(self, arg: Node, window: Window) -> Window:
         """Return what an elementwise op reads of an operand that may be stretched."""
@@ -207,15 +221,11 @@ class Numbers(Symbols):
         size = int(self.values[node])
         return Part(text.literal(size), str(size), value=size)
 
-    def view_of(self, node: Node, window: Window) -> Part | None:
-        """A copied number is that number; another view's numbers stand for themselves."""
-        return self.part(node.args[0], ()) if copied(node) else None
-
     def product(self, node: Node, window: Window) -> Part | None:
         """A product of matrices: all terms of its sums, or some and the rest of them."""
-        x, y = node.args[:2]
-        if not is_product(node) or x.ndim != 2 or y.ndim != 2:
+        if not is_product(node) or any(x.ndim != 2 for x in node.args):
             return None
+        x, y = node.args
         count = self.values.array(x).shape[1]
         inner = slice(0, count if count <= INNER else COLUMNS)
         if self.view.is_batch(x.shape[1]):
@@ -309,7 +319,6 @@ Maker = Callable[[Numbers, Node, Window], "Part | None"]
 KINDS: dict[str, Maker] = {
     "map": Numbers.map,
     "dim": Numbers.size,
-    "view": Numbers.view_of,
     "contract": Numbers.product,
     "reduce": Numbers.reduced,
 }
@@ -327,10 +336,18 @@ class Filled:
 
 
 def filled(
-    writer: Numbers, node: Node, spelled_out: bool = True, window: Window | None = None
+    writer: Numbers,
+    node: Node,
+    spelled_out: bool = True,
+    window: Window | None = None,
+    whole: Node | None = None,
 ) -> Filled:
-    """Put numbers in place, with as many digits as it takes for them to give the result."""
-    array, view = writer.values.array(node), writer.view
+    """Put numbers in place, with as many digits as it takes for them to give the result.
+
+    The result is that of `whole`, where the node is only its formula.
+    """
+    whole, view = node if whole is None else whole, writer.view
+    array = writer.values.array(whole)
     window = view.window(node.shape, array.shape) if window is None else window
     per_sample = node.ndim == 1 and view.is_batch(node.shape[0])
     result = shown(view.turned(array[window], per_sample), view.digits)
@@ -338,18 +355,13 @@ def filled(
         part = writer.at(node, window, view.digits + more, spelled_out)
         if _agrees(part.value, result):
             break
-    return Filled(
-        writer.spelled(),
-        part.latex,
-        result,
-        told(window, array.shape),
-        _note(part.value, result, view),
-    )
+    place = told(*view.turned_window(window, array.shape, per_sample))
+    return Filled(writer.spelled(), part.latex, result, place, _note(part.value, result))
 
 
 def _agrees(value: Any, result: Shown) -> bool:
     if result.array.dtype.kind != "f":
-        return True
+        return bool(np.array_equal(np.broadcast_to(value, result.array.shape), result.array))
     with np.errstate(all="ignore"):
         off = np.abs(np.asarray(value, float) - result.array)
     return not bool(np.any(off > 1.001 * max(result.unit, 1e-9 * _top(result.array))))
@@ -360,14 +372,7 @@ def _top(array: Array) -> float:
     return float(sizes.max()) if sizes.size else 0.0
 
 
-def _note(value: Any, result: Shown, view: View) -> str:
+def _note(value: Any, result: Shown) -> str:
     """Say what the numbers shown give, where that has another last digit than the true result."""
-    if result.array.dtype.kind != "f":
-        return ""
-    spread = np.broadcast_to(np.asarray(value, float), result.array.shape)
-    said = shown(spread, view.digits)
-    if said.text == result.text or np.allclose(
-        said.array, result.array, rtol=1e-9, atol=0, equal_nan=True
-    ):
-        return ""
-    return f"from the rounded numbers shown: {said.text}"
+    said = result.restated(np.broadcast_to(np.asarray(value), result.array.shape))
+    return "" if said == result.text else f"from the rounded numbers shown: {said}"

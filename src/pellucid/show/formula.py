@@ -14,7 +14,8 @@ from functools import cache, cached_property
 from typing import Any
 
 from pellucid import text
-from pellucid.graph import Node
+from pellucid.errors import ArgumentError
+from pellucid.graph import Node, order
 from pellucid.op import HELPERS, Attrs, Op, expression
 
 CLOSED = 9  # what needs no brackets anywhere
@@ -56,6 +57,7 @@ class Symbols:
 
     def of(self, root: Node, spelled_out: bool = True) -> Part:
         """Return the formula of one node; where it has a name, what that stands for."""
+        root = root.args[0] if copied(root) and root not in self.names else root
         self.root = root if spelled_out else None
         return self.write(root)
 
@@ -65,11 +67,14 @@ class Symbols:
             return self.named(self.names[node])
         if node.op is None:
             return self.named(node.name) if node.name else fixed(node)
-        if copied(node):
-            return self.write(node.args[0])
         if self.columns and (spelled := axisless(node)) is not None:
             return self.write(spelled)
-        return self.joined(node, [self.write(arg) for arg in node.args])
+        return self.joined(node, [self.write(self.plain(node, arg)) for arg in node.args])
+
+    def plain(self, node: Node, arg: Node) -> Node:
+        """Return an operand without the copies that arithmetic makes by itself."""
+        loose = node.op is not None and node.op.kind == "map" and arg not in self.names
+        return arg.args[0] if loose and copied(arg) else arg
 
     def named(self, name: str) -> Part:
         return Part(text.name(name), latex_name(name, self.target))
@@ -114,12 +119,45 @@ def is_product(node: Node) -> bool:
     return op is not None and op.kind == "contract" and not op.settings and len(op.operands) == 2
 
 
+def check_turnable(name: str, root: Node, names: Mapping[Node, str]) -> None:
+    """Refuse a formula that says something else when every matrix in it is transposed."""
+    for node in order([root], stop=[x for x in names if x is not root]):
+        if node in names and node is not root:
+            continue
+        if node.op is not None and not _turnable(node):
+            raise ArgumentError(
+                f"{name} cannot be written in columns: it {node.op.says}",
+                'notation="rows"',
+                node.where,
+            )
+        if node.op is None and node.is_constant and node.ndim:
+            raise ArgumentError(f"{name} reads a fixed array: it is one of rows", 'notation="rows"')
+
+
+def _turnable(node: Node) -> bool:
+    op = node.op
+    assert op is not None
+    if any(x.ndim > 2 for x in (node, *node.args)):
+        return False
+    if op.kind in ("map", "dim") or copied(node) or op.numpy in ("x", "x.T"):
+        return True
+    if op.kind != "reduce":
+        return is_product(node) and all(x.ndim == 2 for x in node.args)
+    axis = node.settings.get("axis", -1)
+    if node.args[0].ndim == 2:
+        says = "axis" in op.settings or axisless(node) is not None
+        return axis is None or (isinstance(axis, int) and says)
+    return axis is None or node.ndim == 0
+
+
 def _turned(node: Node) -> Attrs:
     """Return the settings of an op on transposed matrices, whose axes change places."""
     settings = node.settings
     arg = node.args[0] if node.args else None
-    if arg is None or arg.ndim != 2 or not isinstance(settings.get("axis"), int):
+    if arg is None or not arg.ndim or not isinstance(settings.get("axis"), int):
         return node.attrs
+    if arg.ndim == 1:  # a column now, of which all is taken
+        return tuple((settings | {"axis": None}).items())
     settings["axis"] = 1 - settings["axis"] % 2
     if "keepdims" in settings:
         settings["keepdims"] = True  # a sum over samples is a column, too
