@@ -312,7 +312,7 @@ def test_the_split_is_shuffled_stratified_and_seeded() -> None:
     held: list[Any] = []
     for seed in (0, 0, 1):
         model = pc.Sequential([pc.Dense(3, "softmax")], loss="cce", seed=seed)
-        train_x, train_y, _, (test_x, test_y) = model._held_out(x, y, None, None, 0.2)
+        train_x, train_y, _, (test_x, test_y), _ = model._held_out(x, y, None, None, 0.2)
         assert list(np.bincount(test_y)) == [6, 6, 6] and len(train_x) == 72
         rows = sorted([*train_x[:, 2], *test_x[:, 2]])
         assert rows == list(range(90)), "no row is lost or in both parts"
@@ -337,7 +337,7 @@ def test_sample_weights_follow_their_rows_through_the_split() -> None:
     weights = np.linspace(1, 5, 100)
     model, twin = net(), net()
     fit(model, sample_weight=weights, validation_split=0.3)
-    x, y, w, held = twin._held_out(X, Y, weights, None, 0.3)
+    x, y, w, held, _ = twin._held_out(X, Y, weights, None, 0.3)
     rows = [int(np.flatnonzero((row == X).all(axis=1))[0]) for row in x]
     assert np.array_equal(w, weights[rows]) and rows != sorted(rows)
     fit(twin, x, y, sample_weight=w, validation_data=held)

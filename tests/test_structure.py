@@ -27,14 +27,15 @@ FLOORS = [
     "jit_cache jit_blas kernels products selects",
     "show show.* run jit jit_numba",
     "nn nn.* losses optim metrics data data.*",
-    "outputs intake history callbacks batches train fit gate summary settings safetensors",
+    "outputs intake history callbacks batches train fit blackbox replays causes culprits gate "
+    "summary settings safetensors",
     "runs compiled",
     "backends",
-    "explain explain.*",
+    "explaining explaining.*",
     "pictures pictures.*",
     "checkpoint parameters",
     "model",
-    "swept trainings sweeps readings worked worked.*",
+    "swept trainings sweeps readings exercises exercises.*",
     "check check.*",
     "plot plot.*",
     "pages",
@@ -163,10 +164,12 @@ def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
 
 MODELS = """
     Activation Adam ArgumentError Callback Constant DataError Dense Dropout DtypeError Flatten
-    Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NotBuiltError Optimizer
-    Orthogonal Parameter PellucidError PellucidWarning Progress SGD Sequential ShapeError Shared
+    Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NonFiniteError
+    NotBuiltError Optimizer Orthogonal Parameter PellucidError PellucidWarning Progress SGD
+    Sequential ShapeError Shared
     Picture TraceError TrainingWarning Walkthrough Xavier custom_gradient data draw explain grad
     hessian jacobian jvp load plot report sweep value value_and_grad vjp why
+    worked
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 

@@ -16,6 +16,7 @@ class Batch:
     X: Array
     Y: Array
     weights: Array | None = None
+    origin: Array | None = None  # which rows of the caller's data these are, where only some
 
     def __len__(self) -> int:
         return len(self.X)
@@ -50,6 +51,11 @@ class Numbers:
         for name, array in self.state.items():
             array[...] = other.state[name]
         self.steps, self.epochs, self.since = other.steps, other.epochs, other.since
+
+    def equals(self, other: Numbers) -> bool:
+        """Whether every number is the same, to the last bit."""
+        pairs = [(self.params, other.params), *((a, other.state[k]) for k, a in self.state.items())]
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
     def finite(self) -> bool:
         return all(bool(np.isfinite(a).all()) for a in (self.params, *self.state.values()))

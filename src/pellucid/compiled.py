@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,7 +215,7 @@ class Whole(Loop):
             fine = self.drive.take(self._most(history))
             self._log(history, fine)
             if not fine:
-                self._recover(history)
+                self._recover(self.stepper.numbers.steps - 1, history)
                 return
             now = time.perf_counter()
             self._pace(now - clock)
@@ -227,7 +227,7 @@ class Whole(Loop):
     def _remember(self) -> None:
         """Copy the numbers, to come back to."""
         start = time.perf_counter()
-        self.good.restore(self.stepper.numbers)
+        self.trail.keep(self.stepper.numbers)
         self.copying = time.perf_counter() - start
 
     def _drive(self) -> Drive:
@@ -294,18 +294,27 @@ class Whole(Loop):
     def _return(self, history: History) -> None:
         """Go back to the last snapshot, and take the steps up to the last whole epoch again."""
         last = int(self.drive.clock[0])
-        self._again((last - self.good.epochs) * self.batches)
+        self._again(self.good, (last - self.good.epochs) * self.batches)
         history.cut(history.whole)
         if last - self.first > history.epochs:
             rows = self.drive.logs(self.first + history.epochs, last)
             history.extend(self.drive.names, rows)
 
-    def _again(self, steps: int) -> None:
-        self.stepper.numbers.restore(self.good)
+    def _again(self, start: Numbers, steps: int) -> Iterator[float]:
+        self.stepper.numbers.restore(start)
         self.drive.wind()
         self.drive.take(steps)
+        return self._steps()
 
-    def _recover(self, history: History) -> None:
-        """Go back to the last snapshot, and take the steps up to the last good one again."""
-        self._again(self.stepper.numbers.steps - 1 - self.good.steps)
-        self._warn(history)
+    def _steps(self) -> Iterator[float]:
+        """Take steps for ever, one at a time."""
+        while True:
+            self.drive.take(1)
+            yield self.drive.last()["loss"]
+
+    @property
+    def _slopes(self) -> Array:
+        return self.drive.arrays["grads"]
+
+    def _last_good(self, most: int) -> int:
+        return most  # the guard looks at every step

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from types import FrameType
+from typing import Any
 
 
 class PellucidError(Exception):
@@ -15,6 +16,10 @@ class PellucidError(Exception):
         self.where = user_line() if where is None else where
         lines = [what, f"  at {self.where}" if self.where else "", f"  try: {hint}" if hint else ""]
         super().__init__("\n".join(line for line in lines if line))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how a copy or a pickle is made again: from the lines' parts, not from the text."""
+        return type(self), (self.what, self.hint, self.where), vars(self)
 
 
 class ArgumentError(PellucidError, ValueError):
@@ -39,6 +44,41 @@ class TraceError(PellucidError, TypeError):
 
 class NotBuiltError(PellucidError, RuntimeError):
     """The model has no parameters yet, for it has not seen the shape of its data."""
+
+
+class NonFiniteError(PellucidError, ArithmeticError):
+    """Training met NaN or Inf, and stopped at that step; the last good parameters were kept.
+
+    `step` and `epoch` say where in the training, both from 1; `phase` is "forward", "backward" or
+    "update". `op` is the first operation, in execution order, whose result was not finite, and
+    `event` what happened there: "exp overflow", "0/0". `layer` (from 1; None for the loss) and
+    `name` are of the value it gave, or of the one that this is part of; `index` is its place, `row`
+    that of the data, where it belongs to one; `value` the number, `operands` what it was computed
+    from, by name. `cause` is what it comes down to: "log of 0", "growth over the last steps", "bad
+    input row 17 column 3"; `became` what stopped the training; `norms` are loss, parameter norm and
+    gradient norm of the steps before. `reproduced` is False where the step, replayed, was finite.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    phase: str = ""
+    op: str = ""
+    event: str = ""
+    layer: int | None = None
+    name: str = ""
+    index: tuple[int, ...] = ()
+    row: int | None = None
+    value: float = float("nan")
+    operands: dict[str, Any]
+    cause: str = ""
+    became: str = ""
+    norms: tuple[Any, ...] = ()
+    reproduced: bool = True
+
+    def __init__(self, what: str, hint: str = "", where: str | None = None, **facts: Any) -> None:
+        PellucidError.__init__(self, what, hint, where)
+        self.operands = {}
+        vars(self).update(facts)
 
 
 class PellucidWarning(UserWarning):

@@ -19,6 +19,7 @@ from pellucid.derivatives import vjp as vjp
 from pellucid.errors import ArgumentError as ArgumentError
 from pellucid.errors import DataError as DataError
 from pellucid.errors import DtypeError as DtypeError
+from pellucid.errors import NonFiniteError as NonFiniteError
 from pellucid.errors import NotBuiltError as NotBuiltError
 from pellucid.errors import PellucidError as PellucidError
 from pellucid.errors import PellucidWarning as PellucidWarning

@@ -2,24 +2,25 @@
 
 An epoch starts from a snapshot.  If a step's loss or parameters are not finite, or training is
 interrupted, the snapshot comes back; in the first case its good steps are then taken again, which
-gives the same numbers, since shuffles and masks depend on seed and step alone.
+gives the same numbers, since shuffles and masks depend on seed and step alone.  The step that went
+wrong is then looked into, by `blackbox`: all of that happens after the failure, and costs nothing
+before it.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from pellucid import rng
 from pellucid.batches import Batch, Numbers
+from pellucid.blackbox import Flight, Scene, failure, hides_slopes, norm
 from pellucid.callbacks import Callback
-from pellucid.errors import TrainingWarning, outside
 from pellucid.graph import Array
 from pellucid.history import NUMPY, Backend, History
 from pellucid.run import Runner
@@ -27,6 +28,8 @@ from pellucid.train import Blueprint, Step
 
 # of a whole run: whether samples are weighted, and about how many are held out and in a batch
 Kind = tuple[bool, int, int]
+BEFORE = 8  # steps before a failure whose norms are told
+FEW = 2**16  # parameters, up to which older snapshots are kept as well, so that there are so many
 
 
 def kind_of(data: Batch, size: int, held: Batch | None) -> Kind:
@@ -45,6 +48,7 @@ class Stepper:
         self.machines: dict[Kind, Any] = {}  # compiled runs
         self.room: dict[str, Array] = {}  # what compiled runs work in
         self.spare: Numbers | None = None  # memory for a snapshot
+        self.grads: Array = numbers.params  # of the last step, once there is one
 
     def snapshot(self) -> Numbers:
         """Return a copy of the numbers, in memory that the next snapshot takes over."""
@@ -58,8 +62,14 @@ class Stepper:
         found = self.programs.get(weighted)
         if found is None:
             step = self.plan.step(weighted)
-            found = self.programs[weighted] = (step, Runner(step.program))
+            told = replace(step.program, returns=[*step.program.returns, "grads"])
+            found = self.programs[weighted] = (step, Runner(told))
         return found
+
+    @cached_property
+    def hides(self) -> bool:
+        """Whether the optimizer can take a gradient that is not finite, and leave no trace."""
+        return hides_slopes(self.plan)
 
     def run(self, kind: Kind) -> Any:
         """Return the whole run printed as loops."""
@@ -72,23 +82,47 @@ class Stepper:
     def take(self, batch: Batch, learning_rate: float) -> dict[str, float]:
         """Take one step; return the loss and the metrics of the batch."""
         step, runner = self.program(batch.weights is not None)
-        numbers = self.numbers
-        numbers.steps += 1
-        given: dict[str, Any] = {
-            "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": numbers.params,
-            "t": numbers.steps - numbers.since, "learning_rate": learning_rate,
-        } | numbers.state | self._masks(step, len(batch))  # fmt: skip
-        found = runner(*(given[leaf.name] for leaf in step.program.inputs), n=len(batch))
-        found = found if isinstance(found, tuple) else (found,)
+        self.numbers.steps += 1
+        given = self.inputs(step, batch, learning_rate)
+        *found, self.grads = runner(*(given[x.name] for x in step.program.inputs), n=len(batch))
         return dict(zip(step.program.returns, map(float, found), strict=True))
 
-    def _masks(self, step: Step, n: int) -> dict[str, Array]:
+    def inputs(self, step: Step, batch: Batch, rate: float, ahead: int = 0) -> dict[str, Any]:
+        """Return what the step that is counted last is given, by name, or one `ahead` of it."""
+        numbers = self.numbers
+        return {
+            "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": numbers.params,
+            "t": numbers.steps + ahead - numbers.since, "learning_rate": rate,
+        } | numbers.state | self._masks(step, len(batch), ahead)  # fmt: skip
+
+    def _masks(self, step: Step, n: int, ahead: int = 0) -> dict[str, Array]:
         masks = {}
         for k, mask in enumerate(step.masks):
-            key = rng.key(self.seed, "dropout", k, self.numbers.steps)
+            key = rng.key(self.seed, "dropout", k, self.numbers.steps + ahead)
             shape = (n, *(int(s) for s in mask.leaf.shape[1:]))  # type: ignore[arg-type]
             masks[mask.leaf.name] = (rng.uniform(key, shape) < mask.keep).astype(mask.leaf.dtype)
         return masks
+
+
+class Trail:
+    """Snapshots to come back to: of the last whole epoch, and of some steps before that."""
+
+    def __init__(self, last: Numbers, numbers: Numbers) -> None:
+        self.last = last
+        few = numbers.params.size <= FEW
+        self.older = [numbers.copy() for _ in range(2)] if few else []
+
+    def keep(self, numbers: Numbers) -> None:
+        """Take a snapshot; of the older ones, the first is `BEFORE` steps old, or of the start."""
+        self.last.restore(numbers)
+        if self.older and numbers.steps - self.older[1].steps >= BEFORE:
+            self.older.reverse()
+            self.older[1].restore(numbers)
+
+    def before(self, step: int) -> Numbers:
+        """Return the latest snapshot from which `BEFORE` steps lead to that one, or the oldest."""
+        found = [x for x in (self.last, *self.older[::-1]) if x.steps <= step - BEFORE]
+        return found[0] if found else self.older[0] if self.older else self.last
 
 
 @dataclass(eq=False)
@@ -116,6 +150,7 @@ class Loop:
             {"epochs": self.epochs, "samples": len(self.data), "batches": self.batches},
         )
         self.good.restore(numbers)  # the callbacks may have changed the model
+        self.trail = Trail(self.good, numbers)
         try:
             self._train(history)
         except KeyboardInterrupt:
@@ -147,16 +182,71 @@ class Loop:
         history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
         return history.stopped
 
-    def _warn(self, history: History) -> None:
-        step = self.stepper.numbers.steps
-        history.stopped = f"the loss or a parameter became NaN or Inf at step {step + 1}"
-        warnings.warn(
-            f"{history.stopped}; "
-            f"the model keeps the parameters of step {step}, the last good one.\n"
-            f"  try: a smaller learning rate (now {self.learning_rate:g}), or scaled inputs",
-            TrainingWarning,
-            stacklevel=_depth(),
+    def _batches(self, epoch: int) -> Sequence[Array | None]:
+        """Return the rows of every batch; None is all of them, in their order."""
+        n, size = len(self.data), self.batch_size
+        if size >= n:
+            return [None]
+        order = (
+            rng.permutation(rng.key(self.stepper.seed, "shuffle", epoch), n)
+            if self.shuffle
+            else np.arange(n)
         )
+        return [order[start : start + size] for start in range(0, n, size)]
+
+    def _rows(self, index: Array | None) -> Batch:
+        return self.data if index is None else self.data.rows(index)
+
+    # -- after a failure -------------------------------------------------------------------------
+
+    def _again(self, start: Numbers, steps: int) -> Iterator[float]:
+        """Go back to an epoch's start and take so many steps; return further ones, by the loss."""
+        raise NotImplementedError
+
+    @property
+    def _slopes(self) -> Array:
+        """The gradient of the last step."""
+        raise NotImplementedError
+
+    def _last_good(self, most: int) -> int:
+        """Return the number of the last step, up to `most`, whose numbers are all finite."""
+        raise NotImplementedError
+
+    def _recover(self, most: int, history: History) -> None:
+        """Take the steps up to the last good one again, and find out what went wrong in the next.
+
+        `most`: no later step can be good.
+        """
+        last = self._last_good(most)
+        flights = self._led_up(self.trail.before(last), last)
+        first = last - len(flights)
+        led = [self._batch_of(step) for step in range(first, last + 1)]
+        epoch = self.stepper.numbers.epochs - self.first + 1
+        rest = (self.learning_rate, flights, epoch)
+        history.failure = failure(Scene(self.stepper, self.data, led, self.entry, *rest))
+        history.stopped = f"{history.failure.became} at step {history.failure.step}"
+
+    def _batch_of(self, done: int) -> tuple[Array, Batch]:
+        """Return rows and samples of the step that comes after so many."""
+        epochs, k = divmod(done - self.good.steps, self.batches)
+        index = self._batches(self.good.epochs + epochs)[k]
+        rows = np.arange(len(self.data)) if index is None else index
+        whole = self.data.origin
+        return rows if whole is None else whole[rows], self._rows(index)
+
+    def _led_up(self, start: Numbers, last: int) -> list[Flight]:
+        """Go from a snapshot to the last good step; return the norms on the way there."""
+        numbers, flights = self.stepper.numbers, list[Flight]()
+        steps = self._again(start, max(0, last - BEFORE - start.steps))
+        self.entry, same = numbers.copy(), start is self.good
+        while True:
+            same = same or (numbers.steps == self.good.steps and numbers.equals(self.good))
+            if numbers.steps == last:
+                break
+            size, loss = norm(numbers.params), next(steps)
+            flights.append(Flight(numbers.steps, loss, size, norm(self._slopes)))
+        # a callback may have changed the model between the snapshots
+        return flights if same else self._led_up(self.good, last)
 
 
 class Stepwise(Loop):
@@ -170,7 +260,7 @@ class Stepwise(Loop):
             if logs is None:
                 return
             history.append(logs)
-            self.good.restore(numbers)
+            self.trail.keep(numbers)
             if self._told(epoch, logs, history):
                 return
 
@@ -184,49 +274,48 @@ class Stepwise(Loop):
         self._tell("on_epoch_begin", {}, epoch)
         numbers, total = self.stepper.numbers, dict[str, float]()
         for k, index in enumerate(self._batches(numbers.epochs)):
-            batch = self.data if index is None else self.data.rows(index)
+            batch = self._rows(index)
             logs = self.stepper.take(batch, self.learning_rate)
-            if not np.isfinite(logs["loss"]):
-                self._recover(k, history)
+            if not np.isfinite(logs["loss"]) or (self.stepper.hides and not self._seen()):
+                self._recover(numbers.steps - 1, history)
                 return None
             for name, value in logs.items():
                 total[name] = total.get(name, 0.0) + value * (len(batch) / len(self.data))
             self._tell("on_batch_end", logs, k)
         if not numbers.finite():
-            self._recover(k, history)
+            self._recover(numbers.steps - 1, history)
             return None
         numbers.epochs += 1
         return total | (self.validate() if self.validate else {})
 
-    def _batches(self, epoch: int) -> Sequence[Array | None]:
-        """Return the rows of every batch; None is all of them, in their order."""
-        n, size = len(self.data), self.batch_size
-        if size >= n:
-            return [None]
-        order = (
-            rng.permutation(rng.key(self.stepper.seed, "shuffle", epoch), n)
-            if self.shuffle
-            else np.arange(n)
-        )
-        return [order[start : start + size] for start in range(0, n, size)]
+    def _seen(self) -> bool:
+        """Look at the gradient, where the optimizer would hide what is wrong with it."""
+        return bool(np.isfinite(self._slopes).all())
 
-    def _recover(self, failed: int, history: History) -> None:
-        """Go back to the epoch's start and take its steps again, up to the last good one."""
+    @property
+    def _slopes(self) -> Array:
+        return self.stepper.grads
+
+    def _last_good(self, most: int) -> int:
+        losses = self._again(self.good, 0)
+        for step in range(self.good.steps, most):
+            if not (np.isfinite(next(losses)) and self.stepper.numbers.finite()):
+                return step
+        return most
+
+    def _again(self, start: Numbers, steps: int) -> Iterator[float]:
+        self.stepper.numbers.restore(start)
+        losses = self._steps()
+        for _ in range(steps):
+            next(losses)
+        return losses
+
+    def _steps(self) -> Iterator[float]:
+        """Take steps for ever, from an epoch's start on."""
         numbers = self.stepper.numbers
-        numbers.restore(self.good)
-        for index in self._batches(numbers.epochs)[: failed + 1]:
-            before = numbers.copy()
-            batch = self.data if index is None else self.data.rows(index)
-            logs = self.stepper.take(batch, self.learning_rate)
-            if not (np.isfinite(logs["loss"]) and numbers.finite()):
-                numbers.restore(before)
-                break
-        self._warn(history)
-
-
-def _depth() -> int:
-    """Return how far up the caller's own code is, which a warning should point at."""
-    frame, depth = sys._getframe(1), 1
-    while frame is not outside(frame) and frame.f_back is not None:
-        frame, depth = frame.f_back, depth + 1
-    return depth
+        while True:
+            batches = self._batches(numbers.epochs)
+            for k, index in enumerate(batches):
+                loss = self.stepper.take(self._rows(index), self.learning_rate)["loss"]
+                numbers.epochs += k + 1 == len(batches)
+                yield loss

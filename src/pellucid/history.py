@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pellucid.errors import NonFiniteError
 from pellucid.graph import Array
 
 
@@ -31,8 +32,8 @@ class History(Mapping[str, list[float]]):
     """Loss and metrics by epoch, as a mapping: history["loss"], history["val_accuracy"].
 
     `epochs` is how many whole epochs ran, `seconds` how long they took, `backend` what computed
-    them ("numpy" or "numba"; `backend.why` says why), and `stopped` why training ended early (""
-    where it did not).
+    them ("numpy" or "numba"; `backend.why` says why), `stopped` why training ended early (""
+    where it did not), and `failure` the `NonFiniteError`, where NaN or Inf ended it.
 
     >>> history = History()
     >>> history.append({"loss": 0.7, "accuracy": 0.5})
@@ -44,6 +45,7 @@ class History(Mapping[str, list[float]]):
         self._lists: dict[str, list[float]] = {}
         self._rows: list[tuple[Sequence[str], Array]] = []  # not yet in the lists
         self.backend, self.stopped, self.seconds = backend, "", 0.0
+        self.failure: NonFiniteError | None = None
 
     @property
     def epochs(self) -> int:

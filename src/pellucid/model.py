@@ -13,6 +13,7 @@ import numpy as np
 from pellucid import intake
 from pellucid.backends import Reading, chosen, loop_on, reading, working
 from pellucid.batches import Batch, Numbers
+from pellucid.blackbox import settle
 from pellucid.callbacks import Callback, Lines
 from pellucid.checkpoint import restore, save
 from pellucid.data import split
@@ -36,7 +37,14 @@ from pellucid.optim import optimizer as optimizer_named
 from pellucid.outputs import check_outputs
 from pellucid.parameters import Parameters, views_of
 from pellucid.run import Runner
-from pellucid.settings import as_callbacks, as_list, as_precision, as_seed, check_settings
+from pellucid.settings import (
+    as_callbacks,
+    as_list,
+    as_precision,
+    as_seed,
+    check_choice,
+    check_settings,
+)
 from pellucid.show.python import Program, source
 from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
@@ -292,6 +300,7 @@ class Sequential:
         verbose: int = 1,
         print_every: int | None = None,
         backend: str = "auto",
+        on_nonfinite: str = "raise",
     ) -> History:
         """Train on samples X (n, …) and targets y; a second call goes on where the first stopped.
 
@@ -299,17 +308,22 @@ class Sequential:
         (shuffled, stratified, seeded); `sample_weight` (n,), scaled to mean 1; `class_weight`, a
         dict or "balanced"; `verbose`, 0 for silence, 2 to be told how it is computed;
         `print_every`, epochs between lines (about 20 lines in all by default); `backend`, "numpy",
-        "numba" (compiled), or "auto": compiled where that takes less time in all.
+        "numba" (compiled), or "auto": compiled where that takes less time in all; `on_nonfinite`,
+        what a step that gives NaN or Inf leads to: "raise", or "report", a warning and the history.
         Returns: the `History` of loss and metrics by epoch.
         Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
+        NonFiniteError, which says where NaN or Inf came up first and why; the model then keeps the
+        parameters of the last good step, and `model.history` the epochs before.
         """
         check_settings(epochs, batch_size, print_every, backend)
+        check_choice(on_nonfinite, "on_nonfinite", ("raise", "report"))
         hooks = [*as_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
         with self._unless_refused():
-            X, y, sample_weight, held = self._held_out(
+            X, y, sample_weight, held, rows = self._held_out(
                 X, y, sample_weight, validation_data, validation_split
             )
             train = self._batch(X, y, sample_weight, class_weight)
+            train.origin = rows
             checked = None if held is None else self._batch(held[0], held[1], of="validation ")
             self._prepare(train, y)
         for callback in hooks:
@@ -326,7 +340,7 @@ class Sequential:
         validate = (lambda: self._validated(checked)) if checked else None
         settings = (train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
         self.history = loop_on(machine)(self._steps(), *settings, checked, how, validate).run()
-        return self.history
+        return settle(self.history, on_nonfinite)
 
     def _validated(self, held: Batch) -> dict[str, float]:
         return {f"val_{k}": v for k, v in self._evaluated(held).items()}
@@ -339,21 +353,21 @@ class Sequential:
 
     def _held_out(
         self, X: Any, y: Any, weights: Any, data: Any, share: float
-    ) -> tuple[Any, Any, Any, Any]:
-        """Return training samples, targets and weights, and the validation pair."""
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        """Return training samples, targets and weights, the validation pair, and which rows."""
         check_share(share, "validation_split")
         if data is not None and share:
             raise ArgumentError("validation_data and validation_split are both given", "choose one")
         if data is not None and (not isinstance(data, (tuple, list)) or len(data) != 2):
             raise ArgumentError("validation_data is not a pair", "validation_data=(X_val, y_val)")
         if not share:
-            return X, y, weights, data
+            return X, y, weights, data, None
         X = intake.features(X, self.dtype, self._net.input_shape if self._net else None)
         intake.same_length(X, y)
         y, rows = np.asarray(y), np.arange(len(X))
         train, _, test, _ = split(rows, y, test=share, seed=self.seed)
         weights = None if weights is None else intake.weights(weights, len(X))[train]
-        return X[train], y[train], weights, (X[test], y[test])
+        return X[train], y[train], weights, (X[test], y[test]), train
 
     def _lines(self, verbose: int, every: int | None, epochs: int) -> list[Callback]:
         return [Lines(every or max(1, -(-epochs // 20)), epochs)] if verbose else []
@@ -540,20 +554,16 @@ class Sequential:
 
         with self._unless_refused():
             batch = self._batch(X, y)
-            check_asked(sample, len(batch), notation, digits)
+            check_asked(sample, len(batch), notation, digits, fused)
             script = self._traced_script(fused, notation == "columns")
-        return script, Asked(batch, self._given(), sample, notation, digits)
+        state = {k: views_of(self._built, flat) for k, flat in self._numbers.state.items()}
+        return script, Asked(batch, self._given(), state, sample, notation, digits)
 
     def _given(self) -> dict[str, Any]:
         """Return the numbers that the next step starts from: parameters, state, t and rate."""
         numbers = self._numbers
-        state = {
-            f"{key}_{name}": array
-            for key, flat in numbers.state.items()
-            for name, array in views_of(self._built, flat).items()
-        }
         step = numbers.steps - numbers.since + 1
-        return {**self.params, **state, "t": step, "learning_rate": self.optimizer.learning_rate}
+        return {**self.params, "t": step, "learning_rate": self.optimizer.learning_rate}
 
     def source(self, backend: str = "numpy") -> str:
         """Return the training step as NumPy code that one could have written by hand.

@@ -55,6 +55,12 @@ def check_settings(epochs: Any, batch_size: Any, print_every: Any, backend: Any)
         raise one_of("backend", backend, ["auto", "numpy", "numba"])
 
 
+def check_choice(value: Any, name: str, options: tuple[str, ...]) -> None:
+    """Refuse a word that is none of the options."""
+    if value not in options:
+        raise one_of(name, value, options)
+
+
 def as_callbacks(given: Any) -> list[Callback]:
     """Return the callbacks, if that is what they are."""
     hooks: list[Callback] = as_list(given, "callbacks", "[pc.Progress()]")

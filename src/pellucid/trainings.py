@@ -222,7 +222,7 @@ class Models:
         """Return the data as a model takes them, in arrays that all models share."""
         plan = self.plan
         given = plan.settings["validation_data"]
-        X, y, _, pair = model._held_out(plan.X, plan.y, None, given, 0.0)
+        X, y, _, pair, _ = model._held_out(plan.X, plan.y, None, given, 0.0)
         data = self._interned(model._batch(X, y))
         if pair is None:
             return data, None
@@ -315,7 +315,8 @@ def stepwise(run: Run, plan: Plan, epochs: Array, curve: Array) -> Outcome:
     model.seed = model._steps().seed = run.begin
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
-        history = model.fit(plan.X, plan.y, **plan.settings, backend="numpy", verbose=0)
+        history = model.fit(plan.X, plan.y, **plan.settings, backend="numpy", verbose=0,
+                            on_nonfinite="report")  # fmt: skip
     if history.stopped.startswith("interrupted"):
         raise KeyboardInterrupt
     count = int(np.searchsorted(epochs, history.epochs))
@@ -347,7 +348,7 @@ def _retrained(plan: Plan, run: Run) -> Sequential:
     with one_blas_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
         name = str(run.shared.backend)
-        model.fit(plan.X, plan.y, **plan.settings, backend=name, verbose=0)
+        model.fit(plan.X, plan.y, **plan.settings, backend=name, verbose=0, on_nonfinite="report")
     return model
 
 

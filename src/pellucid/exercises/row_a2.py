@@ -41,7 +41,8 @@ def _fit(model: Sequential, X: Any, y: Any, epochs: int, **settings: Any) -> His
     """Train in silence; a training that fails is what some exercises are about."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
-        return model.fit(X, y, epochs=epochs, verbose=0, **{"batch_size": None, **settings})
+        given = {"batch_size": None, "on_nonfinite": "report", **settings}
+        return model.fit(X, y, epochs=epochs, verbose=0, **given)
 
 
 def _noise(samples: int, features: int, classes: int, seed: int = 0) -> tuple[Array, Array]:

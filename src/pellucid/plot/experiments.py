@@ -200,7 +200,8 @@ def course(
     twin = model.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
-        history = twin.fit(X, y, epochs=epochs, batch_size=size, backend=backend, verbose=0)
+        history = twin.fit(X, y, epochs=epochs, batch_size=size, backend=backend, verbose=0,
+                           on_nonfinite="report")  # fmt: skip
     loss = np.array(history.get("loss", []), dtype=float)
     each = history.seconds / max(len(loss), 1)
     return Course(loss, each, history.stopped, str(history.backend))
