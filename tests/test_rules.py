@@ -238,3 +238,11 @@ def test_places_and_names_fall_away():
     x = _x()
     place = build(OPS["identity"], (pc.named(x, "q"),), (("token", object()),))
     assert rewrite([place], FOLDS).outputs == [x]
+
+
+def test_constants_do_not_meet_where_their_product_overflows_or_vanishes() -> None:
+    layers = [pc.Dense(1, lambda z: z * 1e200 * 1e200 * 1e-200 * 1e-200, inputs=1)]
+    model = pc.Sequential(layers, loss="mse")
+    assert "inf" not in model.source() and " 0.0 * " not in model.source()
+    slope = pc.grad(lambda x: np.sum(x * 1e200 * 1e-200 * 1e-200 * 1e200))(np.array([1e-3]))
+    np.testing.assert_allclose(slope, 1.0)

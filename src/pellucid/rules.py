@@ -130,6 +130,12 @@ def _fixed(*nodes: Node) -> bool:
     return all(number(n) for n in nodes)
 
 
+def _tame(c: Node, d: Node) -> bool:
+    """Whether a product neither overflows nor vanishes, in float32 either."""
+    factors = float(c.data), float(d.data)
+    return 0.0 in factors or 1e-30 < abs(factors[0] * factors[1]) < 1e30
+
+
 def _scalars(*nodes: Node) -> bool:
     return not any(n.ndim for n in nodes)
 
@@ -158,7 +164,7 @@ ALGEBRA = [
     Rule("negative of a constant multiple", lambda c, x: (-(c * x), -c * x),
          when=lambda c, x: number(c), why="the sign joins the constant"),
     Rule("constants meet", lambda c, d, x: (c * (d * x), (c * d) * x),
-         when=lambda c, d, x: _fixed(c, d), why="multiplication is associative"),
+         when=lambda c, d, x: _fixed(c, d) and _tame(c, d), why="multiplication is associative"),
     Rule("constants come first", lambda c, x, y: (y * (c * x), c * (y * x)),
          when=lambda c, x, y: number(c) and not number(y), why="multiplication is commutative"),
     Rule("one division at the end", lambda a, b, x: ((a / b) * x, (a * x) / b),
