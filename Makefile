@@ -13,7 +13,8 @@ PYTEST  := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBL
            $(BIN)/python -m pytest -q
 # An environment as it is where Numba and SciPy cannot be had, in a browser for example.
 BARE       ?= $(VENV)-bare
-BARE_TESTS := backends fit model mission checkpoint structure cli source optim layers sweep compiled
+BARE_TESTS := backends fit model mission checkpoint structure cli source optim layers sweep compiled \
+              explain blackbox check_gradients check_backprop draw
 # The stamp carries the interpreter's name: asking for another PYTHON makes the environment again.
 MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 
@@ -21,7 +22,7 @@ MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-bare test-slow conformance conformance-setup check lint types docs fix bench \
-        bench-parts faults clean
+        bench-parts doctor-bench slips-bench faults clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +69,12 @@ bench: $(VENV)/.has-bench  ## compare with other libraries: bench/RESULTS.md; qu
 
 bench-parts: $(VENV)/.has-numpy  ## time parts alone: imports, a step, nodes of a graph
 	@$(BIN)/python -m bench.parts $(ARGS)
+
+doctor-bench: $(VENV)/.has-numpy  ## how often the doctor is right: bench/DOCTOR.md; ARGS="--each 2"
+	@$(BIN)/python -m bench.doctor --out bench/DOCTOR.md $(ARGS)
+
+slips-bench: $(VENV)/.has-numpy  ## slips in backward passes, caught and named: bench/SLIPS.md
+	@$(BIN)/python -m bench.slips $(ARGS)
 
 faults: $(VENV)/.has-test  ## plant faults in the code: each must make some test fail
 	@$(BIN)/python scripts/plant_faults.py $(ARGS)

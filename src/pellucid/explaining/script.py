@@ -296,7 +296,8 @@ def _sum(nodes: Sequence[Node]) -> Node:
     """Add up from the left, as one reads; very many by halves, so that no formula is deep."""
     if len(nodes) > FLAT:
         half = len(nodes) // 2
-        return _sum(nodes[:half]) + _sum(nodes[half:])
+        both: Node = _sum(nodes[:half]) + _sum(nodes[half:])
+        return both
     total = nodes[0]
     for node in nodes[1:]:
         total = total + node
