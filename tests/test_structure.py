@@ -163,13 +163,12 @@ def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
 # -- the public face -----------------------------------------------------------------------------
 
 MODELS = """
-    Activation Adam ArgumentError Callback Constant DataError Dense Dropout DtypeError Flatten
-    Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NonFiniteError
-    NotBuiltError Optimizer Orthogonal Parameter PellucidError PellucidWarning Progress SGD
-    Sequential ShapeError Shared
-    Picture TraceError TrainingWarning Walkthrough Xavier custom_gradient data draw explain grad
-    hessian jacobian jvp load plot report sweep value value_and_grad vjp why
-    worked
+    Activation Adam ArgumentError Callback Constant DataError Dense Doctor Dropout DtypeError
+    Flatten Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NonFiniteError
+    NotBuiltError Optimizer Orthogonal Parameter PellucidError PellucidWarning Picture Progress
+    SGD Sequential ShapeError Shared TraceError TrainingWarning Walkthrough Xavier
+    check_backprop check_gate check_gradients custom_gradient data diagnose draw explain grad
+    hessian jacobian jvp load planted_bug plot report sweep value value_and_grad vjp why worked
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 

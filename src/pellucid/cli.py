@@ -1,4 +1,4 @@
-"""The command `pellucid`: demo, worked, cache, version; each imports what it needs as it runs."""
+"""The command `pellucid`: demo, worked, doctor, cache, version; each imports what it needs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from pellucid._version import __version__
 from pellucid.errors import PellucidError
@@ -15,6 +16,17 @@ DEMO: list[tuple[str, type, int | str, str, str]] = [
     ("--epochs", int, 60, "N", "how often to go through the training images"),
     ("--save", str, "digits.safetensors", "PATH", "where to write the model"),
     ("--report", str, "digits.html", "PATH", "where to write the page that shows all of it"),
+]
+
+DOCTOR: list[tuple[str, type, Any, str, str]] = [
+    ("--target", str, None, "NAME", "the column to be predicted"),
+    ("--hidden", int, [16], "N", "units of each hidden layer"),
+    ("--activation", str, "relu", "NAME", "of the hidden layers"),
+    ("--rate", float, 0.01, "X", "learning rate of Adam"),
+    ("--epochs", int, None, "N", "how often to go through the rows"),
+    ("--batch", int, 32, "N", "rows in a batch"),
+    ("--seed", int, 0, "N", "fixes the split, the weights and the shuffles"),
+    ("--seconds", float, 10.0, "X", "how long it may take, about"),
 ]
 
 
@@ -57,6 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     worked.add_argument("--list", action="store_true", help="say which there are")
     worked.set_defaults(run=_worked)
 
+    doctor = commands.add_parser("doctor", help="say what is wrong with a table, or its training")
+    doctor.add_argument("file", metavar="FILE", help="comma-separated values, names in line 1")
+    for name, kind, default, metavar, says in DOCTOR:
+        says = says if default is None else f"{says} (default {default})"
+        more = {"nargs": "*"} if isinstance(default, list) else {"required": name == "--target"}
+        doctor.add_argument(name, type=kind, default=default, metavar=metavar, help=says, **more)
+    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
+    doctor.set_defaults(run=_doctor)
+
     cache = commands.add_parser("cache", help="where compiled programs are kept, and how large")
     cache.add_argument("--clear", action="store_true", help="remove them all")
     cache.set_defaults(run=_cache)
@@ -78,6 +99,19 @@ def _worked(given: argparse.Namespace) -> None:
     found = worked() if given.list or not given.name else worked(given.name, blanks=given.blanks)
     letters = sys.stdout.encoding or "utf-8"  # where it has no σ, a question mark will do
     print(str(found).encode(letters, "replace").decode(letters))
+
+
+def _doctor(given: argparse.Namespace) -> None:
+    from pellucid.check.doctor import diagnose
+    from pellucid.check.doctor.frame import read, usual
+
+    frame = read(given.file, given.target)
+    model = usual(frame, given.hidden, given.activation, given.rate, given.seed)
+    found = diagnose(
+        model, frame.X, frame.y, epochs=given.epochs, batch_size=given.batch,
+        budget_seconds=given.seconds,
+    )  # fmt: skip
+    print(found.to_json() if given.json else found)
 
 
 def _cache(given: argparse.Namespace) -> None:

@@ -55,6 +55,12 @@ from pellucid.sweeps import sweep as sweep
 
 if TYPE_CHECKING:
     from pellucid import plot as plot
+    from pellucid.check.backprop import check_backprop as check_backprop
+    from pellucid.check.doctor import Doctor as Doctor
+    from pellucid.check.doctor import diagnose as diagnose
+    from pellucid.check.gates import check_gate as check_gate
+    from pellucid.check.gradients import check_gradients as check_gradients
+    from pellucid.check.planted import planted_bug as planted_bug
     from pellucid.exercises import worked as worked
     from pellucid.explaining.walkthrough import Walkthrough as Walkthrough
     from pellucid.pages import report as report
@@ -64,10 +70,16 @@ if TYPE_CHECKING:
     from pellucid.readings import why as why
 
 LATER = {
+    "Doctor": "check.doctor",
     "Picture": "pictures",
     "Walkthrough": "explaining.walkthrough",
+    "check_backprop": "check.backprop",
+    "check_gate": "check.gates",
+    "check_gradients": "check.gradients",
+    "diagnose": "check.doctor",
     "draw": "pictures",
     "explain": "readings",
+    "planted_bug": "check.planted",
     "plot": "plot",
     "report": "pages",
     "why": "readings",
