@@ -1,1 +1,1 @@
-"""Checking: gradients against differences, a learner's backward pass against the graph, training runs."""
+"""Gradients, a learner's backward pass and training runs, each put to the test."""

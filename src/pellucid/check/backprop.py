@@ -6,22 +6,28 @@ in a row, and with units exactly at a kink: a slip that one batch hides, another
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from pellucid.check.calling import Stop
 from pellucid.check.convict import Evidence, Trail, explanations, near
 from pellucid.check.layouts import Layout, guesses
+from pellucid.check.reading import Run
 from pellucid.check.slip_report import SlipReport
 from pellucid.check.stopped import stopped
-from pellucid.check.reading import Run
 from pellucid.check.students import FunctionStudent, ObjectStudent, is_function
 from pellucid.check.trials import Reference, Trial, keeps_momentum, with_history
-from pellucid.check.verdicts import Measured, convicted, excused, floor_of, leeway, off, passed, slipped
+from pellucid.check.verdicts import (
+    Measured,
+    convicted,
+    excused,
+    floor_of,
+    leeway,
+    off,
+    passed,
+    slipped,
+)
 from pellucid.errors import one_of
 from pellucid.graph import Array, value
 from pellucid.model import Sequential
@@ -266,7 +272,9 @@ class _Court:
         grads = {k: g / measured.step(run, trial) for k, g in run.grads.items()}
         for factor in dict.fromkeys((scale, 1.0)):
             least = leeway(run, self.tolerance)
-            found = explanations(Evidence(trial.layers, grads, least, factor, penalties, floor_of(run, trial)))
+            found = explanations(
+                Evidence(trial.layers, grads, least, factor, penalties, floor_of(run, trial))
+            )
             if found:
                 return found
         return []

@@ -28,8 +28,8 @@ ROLES = {
     "cache": r"caches?|memory|intermediates?|forward_?cache|values|state",
     "n": r"m|n|batch_?size|n_?samples",
     "params": r"params?|parameters?|theta|weights|wb|net|network|p",
-    "penalty": r"reg(ularization)?|lambda_?|lam|lambd|l2(_?reg|_?lambda)?|weight_?decay|reg_?lambda|"
-    r"l2_?strength",
+    "penalty": r"reg(ularization)?|lambda_?|lam|lambd|l2(_?reg|_?lambda)?|weight_?decay"
+    r"|reg_?lambda|l2_?strength",
 }
 
 

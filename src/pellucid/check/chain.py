@@ -54,8 +54,9 @@ class Chain:
 class Place:
     """One layer in a backward pass: its values, what arrives from above, and what a slip may read.
 
-    `all_layers` are the places of the whole chain, `above` the next one, as the pass left it; `old` is this layer in an earlier forward pass;
-    `rate` the learning rate, where weights are updated; `dW` and `db` what the student computed
+    `all_layers` are the places of the whole chain, `above` the next one, as the pass left it;
+    `old` is this layer in an earlier forward pass; `rate` the learning rate, where weights are
+    updated; `dW` and `db` what the student computed
     here, `dW_before` and `db_before` what it had computed in the call before.
     """
 

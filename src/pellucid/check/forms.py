@@ -220,7 +220,8 @@ def spread_over(piece: str, axis: int, mean: bool) -> Form:
     """ŷ - y of (n, n), brought back to one column by a sum or a mean."""
     def becomes(p: Place, right: Any) -> Any:
         wide = spread(p)
-        return factor_of(p, piece) * column(wide.mean(axis=axis) if mean else wide.sum(axis=axis)) / p.n
+        narrow = wide.mean(axis=axis) if mean else wide.sum(axis=axis)
+        return factor_of(p, piece) * column(narrow) / p.n
     return at(piece, becomes, "ŷ - y is (n, n)", one_output if piece == "error" else one_score)
 
 

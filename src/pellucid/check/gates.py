@@ -22,7 +22,6 @@ from pellucid.graph import FUNCTIONS, Array, value
 from pellucid.ops import ones_like
 
 Forward = Callable[..., Any]
-# fmt: off
 STENCIL = ((1, 8 / 12), (-1, -8 / 12), (2, -1 / 12), (-2, 1 / 12))  # of fourth order
 # fmt: on
 RELATED = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "softplus", "swish", "gelu")
@@ -61,7 +60,7 @@ def check_gate(gate: Any, *inputs: Any, tolerance: float = 1e-6) -> SlipReport:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """One forward and backward pass: inputs, upstream gradient, what was returned, what is right."""
+    """One forward and backward pass: inputs, upstream gradient, what came back, what is right."""
 
     inputs: list[Array]
     output: Array
@@ -149,7 +148,7 @@ class _Bench:
         return SlipReport(
             False, self.name, names[off[0]], tuple(codes), _candidates(codes), not codes, table,
             notes=("in a second call, on other inputs, it is wrong",) if before else (),
-            sentence=BY_CODE[codes[0]].says if codes else "none of the known slips gives these numbers",
+            sentence=BY_CODE[codes[0]].says if codes else "no known slip gives these numbers",
             fix=BY_CODE[codes[0]].fix if codes else "", proof=_proof(names, heard, off[0]),
         )  # fmt: skip
 
@@ -265,7 +264,7 @@ def _as_broadcast(h: Heard, k: int) -> Array:
     return yours if same else right
 
 
-# -- what is right -----------------------------------------------------------------------------------
+# -- what is right -------------------------------------------------------------------------------
 
 
 def _slope(forward: Forward, inputs: Sequence[Array], k: int, g: Array) -> Array:

@@ -10,11 +10,23 @@ from typing import Any
 
 from pellucid.check.calling import Stop, attempt, parameters, role
 
-LISTS = r"(layer_?)?(sizes|dims|dimensions|shapes?|units|nodes|neurons|architecture|topology|structure|layers)|layer_(sizes|dims|list)|layers_?(sizes|dims)"
+LISTS = (
+    r"(layer_?)?(sizes|dims|dimensions|shapes?|units|nodes|neurons|architecture|topology|structure"
+    r"|layers)|layer_(sizes|dims|list)|layers_?(sizes|dims)"
+)
 HIDDEN_LIST = r"hidden_?(sizes|layers|dims|units)"
-INPUTS = r"(n|num|dim)?_?(in|inputs?|features|x)(_?(size|dim|nodes|units|features|neurons|layer))?|d|d_?in|i"
-HIDDEN = r"(n|num|dim)?_?(h|hid|hidden)_?\d*(_?(size|dim|nodes|units|neurons|layer))?_?\d*|d_?h(idden)?\d*|h\d"
-OUTPUTS = r"(n|num|dim)?_?(o|out|outputs?|classes|y)(_?(size|dim|nodes|units|neurons|layer|classes))?|d_?out|k|c"
+INPUTS = (
+    r"(n|num|dim)?_?(in|inputs?|features|x)(_?(size|dim|nodes|units|features|neurons|layer))?"
+    r"|d|d_?in|i"
+)
+HIDDEN = (
+    r"(n|num|dim)?_?(h|hid|hidden)_?\d*(_?(size|dim|nodes|units|neurons|layer))?_?\d*"
+    r"|d_?h(idden)?\d*|h\d"
+)
+OUTPUTS = (
+    r"(n|num|dim)?_?(o|out|outputs?|classes|y)(_?(size|dim|nodes|units|neurons|layer|classes))?"
+    r"|d_?out|k|c"
+)
 
 
 def made(
@@ -78,6 +90,10 @@ def _value(name: str, sizes: list[int], activations: Sequence[str], hidden: Iter
         return sizes[k] if k < len(sizes) - 1 else None
     if re.fullmatch(OUTPUTS, name) and name != "y":
         return sizes[-1]
+    return _setting(name, activations)
+
+
+def _setting(name: str, activations: Sequence[str]) -> Any:
     if re.fullmatch(r"(hidden_)?activation(_name)?|act", name):
         return activations[0]
     if re.fullmatch(r"activations", name):

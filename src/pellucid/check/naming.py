@@ -85,8 +85,14 @@ def _items(thing: Any) -> Iterable[tuple[Any, Any]]:
 
 # -- names -----------------------------------------------------------------------------------------
 
-GRAD = r"(?:∂l?/?∂?|grads?|gradients?|gradient_?of|dl_?d|dj_?d|dc_?d|de_?d|dloss_?d?|dcost_?d?|nabla|partial|delta|d|g)"
-WEIGHT, BIAS = r"(?:weights?|kernels?|thetas?|ws?|wts?|mat|matrix)", r"(?:bias(?:es)?|intercepts?|bs?)"
+GRAD = (
+    r"(?:∂l?/?∂?|grads?|gradients?|gradient_?of|dl_?d|dj_?d|dc_?d|de_?d|dloss_?d?|dcost_?d?"
+    r"|nabla|partial|delta|d|g)"
+)
+WEIGHT, BIAS = (
+    r"(?:weights?|kernels?|thetas?|ws?|wts?|mat|matrix)",
+    r"(?:bias(?:es)?|intercepts?|bs?)",
+)
 SUFFIX = r"(?:grads?|gradients?|deriv(?:ative)?s?|d|delta|updates?)"
 WORDS = (
     r"(?:\d+|in|input|hidden\d*|hid|h|output|out|o|y|x|i|ih|ho|xh|hh|hy|input_?hidden|hidden_?output|"

@@ -5,7 +5,7 @@ Task   what a student is given      Got   what came of a call      Run   what it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -18,11 +18,33 @@ from pellucid.check.naming import Found, named, positional, read, walk
 from pellucid.graph import Array
 from pellucid.nn.network import Slot
 
-LOSS = (
-    "loss compute_loss loss_fn loss_function calculate_loss calc_loss get_loss cost compute_cost "
-    "cost_function calculate_cost objective criterion J mse compute_mse cross_entropy "
-    "binary_cross_entropy cross_entropy_loss mse_loss bce bce_loss error compute_error"
-).split()  # noqa: SIM905
+LOSS = [
+    "loss",
+    "compute_loss",
+    "loss_fn",
+    "loss_function",
+    "calculate_loss",
+    "calc_loss",
+    "get_loss",
+    "cost",
+    "compute_cost",
+    "cost_function",
+    "calculate_cost",
+    "objective",
+    "criterion",
+    "J",
+    "mse",
+    "compute_mse",
+    "cross_entropy",
+    "binary_cross_entropy",
+    "cross_entropy_loss",
+    "mse_loss",
+    "bce",
+    "bce_loss",
+    "error",
+    "compute_error",
+]
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -183,5 +205,3 @@ def groups(found: Sequence[Found]) -> list[list[Found]]:
     for f in found:
         groups.setdefault(f.path[:1] if len(f.path) > 1 else (), []).append(f)
     return list(groups.values())
-
-

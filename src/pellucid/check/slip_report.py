@@ -1,4 +1,4 @@
-"""What is said about a learner's backward pass: the verdict, the slip with its numbers, the remedy."""
+"""What is said about a learner's backward pass: verdict, slip with its numbers, remedy."""
 
 from __future__ import annotations
 
@@ -124,13 +124,17 @@ def _lines(report: SlipReport) -> Iterable[str]:
         yield from _fold(str(report.proof), "  ")
     if report.fix:
         yield from _fold(f"fix: {report.fix}", "  ")
+    yield from _candidates(report)
+    yield from _table(report)
+    for line in (*report.conventions, *report.notes):
+        yield from _fold(f"note: {line}", "  ")
+
+
+def _candidates(report: SlipReport) -> Iterable[str]:
     for candidate in report.candidates:
         yield from _fold(f"or: {candidate.sentence}", "  ")
         if candidate.tells_apart:
             yield from _fold(candidate.tells_apart, "      ")
-    yield from _table(report)
-    for line in (*report.conventions, *report.notes):
-        yield from _fold(f"note: {line}", "  ")
 
 
 def _verdict(report: SlipReport) -> str:

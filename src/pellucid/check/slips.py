@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from pellucid import ops
 from pellucid.check.forms import (
-    SQUARES,
     USUAL_RATES,
     Form,
     at,
@@ -32,7 +31,6 @@ from pellucid.check.forms import (
     old_error,
     one_output,
     one_score,
-    other,
     outputs,
     plain,
     slope_by,
@@ -102,7 +100,7 @@ SLIPS = [
     Slip("missing-output-mean",
          "the loss is averaged over the outputs too, the gradient is not",
          "divide by the number of elements, y.size, as the loss does",
-         (at("error weight bias", lambda p, r: r * p.outputs, "not divided by the outputs", wide),)),
+         (at("error weight bias", lambda p, r: r * p.outputs, "not divided by outputs", wide),)),
     Slip("missing-half",
          "the loss has a ½, its gradient a factor 2 that the ½ should have taken away",
          "leave out the 2: the derivative of ½(ŷ - y)² is ŷ - y",
@@ -181,8 +179,10 @@ SLIPS = [
          "the slope is taken at another layer, or at 0 where it should not be",
          "δ = ∂L/∂a where z > 0 of this layer, 0 elsewhere",
          (at("slope", lambda p, r: p.g * (p.z >= 0), "z ≥ 0, not z > 0", masked),
-          *(mask_of_other(k, part, way) for k, way in ((1, "one layer up"), (-1, "one layer down"), (2, "two layers up"),
-                           (-2, "two layers down")) for part in ("z", "a")),
+          *(mask_of_other(k, part, way)
+            for k, way in ((1, "one layer up"), (-1, "one layer down"),
+                           (2, "two layers up"), (-2, "two layers down"))
+            for part in ("z", "a")),
           at("slope", lambda p, r: p.g * (p.x > 0), "the mask of the layer's input",
              lambda p: masked(p) and p.x.shape == p.z.shape),
           at("slope", lambda p, r: p.g * (p.g > 0), "where the gradient is positive", masked, True),
@@ -244,8 +244,8 @@ SLIPS = [
          "dW and db of a layer are made of its own input and its own δ; ∂L/∂x of its own δ",
          (at("weight", lambda p, r: p.x.T @ p.g, "xᵀ ∂L/∂a, not xᵀ δ"),
           at("bias", lambda p, r: p.g.sum(axis=0), "Σ ∂L/∂a, not Σ δ"),
-          at("pass", lambda p, r: p.g @ p.W.T, "∂L/∂a Wᵀ, not δ Wᵀ", lambda p: p.block.act is not None,
-             True),
+          at("pass", lambda p, r: p.g @ p.W.T, "∂L/∂a Wᵀ, not δ Wᵀ",
+             lambda p: p.block.act is not None, True),
           *(weights_of_other(k) for k in (-1, 1, -2, 2)),
           at("pass", lambda p, r: p.delta + 0 * p.x, "δ without the weights",
              lambda p: p.delta.shape[-1] in (1, p.x.shape[-1])),

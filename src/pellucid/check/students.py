@@ -11,7 +11,6 @@ import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from numbers import Real
 from types import FrameType
 from typing import Any
@@ -21,22 +20,50 @@ import numpy as np
 from pellucid.check import making
 from pellucid.check.calling import Stop, attempt, call, named, parameters, role, same
 from pellucid.check.layouts import Layout
-from pellucid.check.naming import Found, by_shape, fits, get, positional, read, walk
+from pellucid.check.naming import Found, by_shape, get, read, walk
 from pellucid.check.naming import named as by_name
 from pellucid.check.reading import LOSS, Got, Run, Task, groups, numbers, once, readings
 from pellucid.graph import Array
 from pellucid.nn.network import Slot
 
 RATE = 0.1  # given to a student that asks for a learning rate
-FORWARD = (
-    "forward feedforward feed_forward forward_pass forward_propagation forward_prop "
-    "forwardpropagation fprop propagate __call__ predict"
-).split()  # noqa: SIM905
-BACKWARD = (
-    "backward backprop back_prop backpropagation backpropagate back_propagate backward_pass "
-    "backward_propagation backward_prop back_propagation bprop compute_gradients get_gradients "
-    "gradients gradient grads grad calculate_gradients update train_step step train_on_batch"
-).split()  # noqa: SIM905
+FORWARD = [
+    "forward",
+    "feedforward",
+    "feed_forward",
+    "forward_pass",
+    "forward_propagation",
+    "forward_prop",
+    "forwardpropagation",
+    "fprop",
+    "propagate",
+    "__call__",
+    "predict",
+]
+BACKWARD = [
+    "backward",
+    "backprop",
+    "back_prop",
+    "backpropagation",
+    "backpropagate",
+    "back_propagate",
+    "backward_pass",
+    "backward_propagation",
+    "backward_prop",
+    "back_propagation",
+    "bprop",
+    "compute_gradients",
+    "get_gradients",
+    "gradients",
+    "gradient",
+    "grads",
+    "grad",
+    "calculate_gradients",
+    "update",
+    "train_step",
+    "step",
+    "train_on_batch",
+]
 CLEAR = (
     "zero_grad",
     "zero_grads",
@@ -329,5 +356,3 @@ def is_function(student: Any) -> bool:
     """Say whether it is a function to be called, rather than an object with methods."""
     has = any(callable(getattr(student, name, None)) for name in BACKWARD)
     return callable(student) and not isinstance(student, type) and not has
-
-

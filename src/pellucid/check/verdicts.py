@@ -7,16 +7,15 @@ passed, excused, convicted   whether gradients are right; the report when they a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from pellucid.check.chain import gradients
 from pellucid.check.convict import Trail, near
+from pellucid.check.reading import Run
 from pellucid.check.slip_report import Candidate, Compared, Proof, SlipReport
 from pellucid.check.slips import BY_CODE, Fault
-from pellucid.check.reading import Run
 from pellucid.check.trials import Trial
 from pellucid.graph import Array
 
