@@ -237,7 +237,7 @@ def test_a_report_prints_in_80_columns_and_is_json() -> None:
     for word in ("learning-rate-too-low", "measured:", "cause:", "remedy:", "tried:", "checked:"):
         assert word in text
     assert repr(told) == text
-    parsed = json.loads(told.to_json())
+    parsed = json.loads(json.dumps(told.to_json(), allow_nan=False))
     assert parsed["healthy"] is False
     assert parsed["findings"][0]["code"] == "learning-rate-too-low"
     assert parsed["findings"][0]["evidence"]["threshold"] == 0.02
@@ -429,3 +429,25 @@ def test_healthy_over_seeds(seed: int) -> None:
 
 def replace_seed(model: Any, seed: int) -> Any:
     return model.reset(seed)
+
+
+def test_sanity_is_measured_but_not_judged() -> None:
+    X, y = pc.data.moons(120)
+    layers = [pc.Dense(16, "relu", l2=1e-4), pc.Dense(1, "sigmoid")]
+    model = pc.Sequential(layers, loss="bce", optimizer=pc.Adam(0.01), seed=0)
+    told = pc.diagnose(model, X, y, epochs=60)
+    few, some = told.sanity["a batch of 10"], told.sanity["20 samples"]
+    assert few["loss after"] < 0.1 * few["loss before"] and few["score after"] == 1
+    assert some["score after"] > 0.9
+    labels = told.sanity["random labels"]
+    assert labels["loss on shuffled labels"] > labels["loss on true labels"]
+    penalty = told.sanity["penalties"]
+    assert penalty["loss with penalties"] > penalty["loss without"]
+    assert told.healthy and "measured on a batch of 10: loss before" in str(told)
+    assert max(map(len, str(told).split("\n"))) <= 80
+    assert (
+        json.loads(json.dumps(told.to_json(), allow_nan=False))["sanity"]["20 samples"][
+            "score after"
+        ]
+        > 0.9
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -111,7 +112,7 @@ def _doctor(given: argparse.Namespace) -> None:
         model, frame.X, frame.y, epochs=given.epochs, batch_size=given.batch,
         budget_seconds=given.seconds,
     )  # fmt: skip
-    print(found.to_json() if given.json else found)
+    print(json.dumps(found.to_json(), ensure_ascii=False) if given.json else found)
 
 
 def _cache(given: argparse.Namespace) -> None:

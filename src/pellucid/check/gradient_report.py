@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -117,16 +116,12 @@ class GradientReport:
             return "wrong"
         return "kink" if "kink" in found else "round-off" if found == {"round-off"} else "ok"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as dicts, lists, numbers and text; what is not finite as text."""
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON takes it; what is not finite as text."""
         names = ("ok", "verdict", "order", "tolerance", "max_relative_error", "max_absolute_error",
                  "norm_ratio", "forms", "form_error", "evaluations", "notes")  # fmt: skip
         facts = {name: _plain(getattr(self, name)) for name in names}
         return facts | {"parameters": {k: _of(p) for k, p in self.parameters.items()}}
-
-    def to_json(self) -> str:
-        """Return the report as JSON."""
-        return json.dumps(self.to_dict(), allow_nan=False, indent=1)
 
     def __str__(self) -> str:
         return "\n".join([*_head(self), *_table(self), *_said(self)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -88,9 +87,10 @@ class SlipReport:
         """The largest of all parameters."""
         return max((p.max_relative_error for p in self.parameters.values()), default=0.0)
 
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return everything as JSON text."""
-        return json.dumps(_plain(self), indent=indent, ensure_ascii=False)
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON takes it; what is not finite as text."""
+        told: dict[str, Any] = _plain(self)
+        return told
 
     def __str__(self) -> str:
         return "\n".join(_lines(self))

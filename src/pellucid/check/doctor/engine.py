@@ -17,6 +17,7 @@ from pellucid import intake, jit, rng
 from pellucid.check.doctor import course, data, output, remedies, start
 from pellucid.check.doctor.findings import Finding, Report, found, report
 from pellucid.check.doctor.panel import Panel, compared
+from pellucid.check.doctor.sanity import Measures, measures
 from pellucid.check.doctor.signals import signals
 from pellucid.check.doctor.suspicion import Scene
 from pellucid.check.doctor.table import Table
@@ -58,6 +59,7 @@ class Round:
         self.asked, self.clock = asked, time.perf_counter()
         self.findings: list[Finding] = []
         self.checked: list[str] = []
+        self.sanity: Measures = {}
 
     @property
     def left(self) -> float:
@@ -67,7 +69,8 @@ class Round:
     def report(self) -> Report:
         """Make the visit."""
         self._visit()
-        return report(self.findings, self.checked, time.perf_counter() - self.clock)
+        made = report(self.findings, self.checked, time.perf_counter() - self.clock)
+        return replace(made, sanity=self.sanity)
 
     def note(self, findings: Iterator[Finding], looked_at: tuple[str, ...]) -> None:
         """Take findings in, and what was looked at."""
@@ -212,6 +215,7 @@ class Round:
         panel = Panel(scene, lambda: self.left)
         self.findings += list(panel.findings())
         self.findings += list(self._overfitting(case, base))
+        self.sanity = measures(case, base, lambda: self.left)
 
     def _unrelated(self, case: Case, base: Outcome) -> bool:
         """Say whether a run bears out that targets do not follow from inputs; else forget it."""

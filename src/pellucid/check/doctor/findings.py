@@ -6,7 +6,6 @@ Report    all findings, and what was looked at    report    rank them; say one c
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -292,6 +291,7 @@ class Report:
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
     seconds: float = field(default=0.0)
+    sanity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # measured, not judged
 
     @property
     def healthy(self) -> bool:
@@ -303,20 +303,25 @@ class Report:
         found = [str(f) for f in self.findings] or ["nothing found"]
         looked = _wrapped("checked: " + ", ".join(self.checked))
         gap = "\n\n" if self.findings else "\n"
-        return gap.join(found) + gap + looked
+        measured = [
+            _wrapped(f"measured on {name}: {_listed(parts)}") for name, parts in self.sanity.items()
+        ]
+        return "\n".join([gap.join(found) + gap + looked, *measured])
 
     def __repr__(self) -> str:
         """Return it as text: at a prompt, the report is what one wants to see."""
         return str(self)
 
-    def to_json(self) -> str:
-        """Return it as JSON, with null for what is not finite."""
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON takes it, with None for what is not finite."""
         whole = {
             "healthy": self.healthy,
             "findings": [vars(f) for f in self.findings],
             "checked": list(self.checked),
+            "sanity": self.sanity,
         }
-        return json.dumps(_plain(whole), ensure_ascii=False)
+        told: dict[str, Any] = _plain(whole)
+        return told
 
 
 def _plain(value: Any) -> Any:
