@@ -380,7 +380,12 @@ def test_callbacks_see_the_same(hooks):
     assert [(hook, place) for hook, place, *_ in ours] == [(h, p) for h, p, *_ in theirs]
     for (_, _, logs, params), (_, _, others, there) in zip(ours, theirs, strict=True):
         assert logs.keys() == others.keys()
-        np.testing.assert_allclose([*logs.values()], [*others.values()], 1e-11)
+        numbers = [k for k, v in logs.items() if isinstance(v, (int, float))]
+        assert [logs[k] for k in logs if k not in numbers] == [
+            others[k] for k in others if k not in numbers
+        ]
+        mine, yours = ([told[k] for k in numbers] for told in (logs, others))
+        np.testing.assert_allclose(mine, yours, 1e-11)
         np.testing.assert_allclose(params, there, 1e-9, 1e-12)
 
 

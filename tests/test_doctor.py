@@ -451,3 +451,13 @@ def test_sanity_is_measured_but_not_judged() -> None:
         ]
         > 0.9
     )
+
+
+def test_the_callback_is_told_of_a_failure() -> None:
+    X, y = pc.data.moons(80)
+    model = pc.Sequential([pc.Dense(8, "relu"), pc.Dense(1)], loss="mse", optimizer=pc.SGD(1e6))
+    doctor = pc.Doctor()
+    with pytest.raises(pc.NonFiniteError):
+        model.fit(X, y, epochs=30, verbose=0, callbacks=[doctor])
+    assert doctor.report is not None
+    assert [f.code for f in doctor.report.findings] == ["non-finite"]

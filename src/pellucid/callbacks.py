@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
-Logs = Mapping[str, float]
+Logs = Mapping[str, Any]
 
 
 class Callback:
@@ -51,7 +51,7 @@ class Callback:
         """Called after each epoch; logs: loss, metrics, and val_… of them."""
 
     def on_train_end(self, logs: Logs) -> None:
-        """Called once, after the last epoch."""
+        """Called once, after the last epoch; logs: stopped and failure, as in the history."""
 
 
 class LambdaCallback(Callback):

@@ -157,7 +157,8 @@ class Loop:
             self._return(history)
             history.stopped = f"interrupted after epoch {history.epochs}"
         history.seconds = time.perf_counter() - start
-        self._tell("on_train_end", {})
+        ended: dict[str, Any] = {"stopped": history.stopped, "failure": history.failure}
+        self._tell("on_train_end", ended)
         return history
 
     @property

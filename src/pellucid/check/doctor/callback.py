@@ -59,7 +59,7 @@ class Doctor(Callback):
 
     def on_train_end(self, logs: Logs) -> None:
         """Judge the run."""
-        stopped = self._stopped()
+        stopped = logs["stopped"] if logs.get("failure") is not None else ""
         seen = list(course.verdicts(self.losses, self.held, stopped))
         if self.X is None:
             self.report = report(map(_unconfirmed, seen), course.LOOKED_AT)
@@ -77,13 +77,6 @@ class Doctor(Callback):
                 self.budget_seconds,
             )
         )
-
-    def _stopped(self) -> str:
-        """Return why training ended early: NaN or Inf, if it was growing; else someone ended it."""
-        early = len(self.losses) < int(self.logs["epochs"])
-        if early and (not self.losses or self.losses[-1] > self.losses[0]):
-            return f"the loss or a parameter became NaN or Inf in epoch {len(self.losses) + 1}"
-        return ""
 
 
 def _unconfirmed(finding: Finding) -> Finding:
