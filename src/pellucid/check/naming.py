@@ -58,12 +58,22 @@ def walk(thing: Any, path: tuple[Any, ...] = (), seen: set[int] | None = None) -
         return
     seen.add(id(thing))
     for key, value in _items(thing):
-        if isinstance(value, (Real, np.ndarray)) and not isinstance(value, (bool, str)):
+        if isinstance(value, (Real, np.ndarray)) or _listed(value):
             array = np.asarray(value)
             if array.dtype.kind in "fiu":
                 yield Found((*path, key), thing, array)
         else:
             yield from walk(value, (*path, key), seen)
+
+
+def _listed(value: Any) -> bool:
+    """Whether a list is an array: of numbers, or of rows of them."""
+    if not isinstance(value, list) or not value:
+        return False
+    if all(isinstance(x, Real) for x in value):
+        return True
+    sizes = {len(x) if isinstance(x, list) else -1 for x in value}
+    return len(sizes) == 1 and all(_listed(x) for x in value)
 
 
 def _items(thing: Any) -> Iterable[tuple[Any, Any]]:

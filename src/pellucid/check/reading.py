@@ -139,7 +139,9 @@ def _measured_rate(
 
 def _ways(got: Got, slots: Sequence[Slot]) -> Iterator[dict[str, Found]]:
     returned = list(walk(got.returned if _holds(got.returned) else (got.returned,)))
-    arrays = [f for f in returned if f.array.ndim or _scalars(slots)]
+    whole = _scalars(slots) or len(returned) == len(slots)
+    # a single number among them is the loss, unless its name or its place says otherwise
+    arrays = [f for f in returned if f.array.ndim or whole or read(f.path) is not None]
     by_names = _named([_plain(f) for f in arrays], slots, False)
     if _weights(by_names, slots):
         yield by_names

@@ -86,7 +86,15 @@ class Names(dict[str, Any]):
             own = read((name,))
             if told and own and (told.kind, told.number) == (own.kind, own.number):
                 return value
+        alike = [v for name, v in self.items() if told and _kind(name) == told.kind]
+        if told and told.number is None and len(alike) == 1:  # w and b, where there is one layer
+            return alike[0]
         raise KeyError(key)
+
+
+def _kind(name: str) -> str:
+    own = read((name,))
+    return own.kind if own else ""
 
 
 CONTAINERS: tuple[Callable[[dict[str, Array]], Any], ...] = (
