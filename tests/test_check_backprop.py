@@ -507,3 +507,75 @@ def test_a_planted_bug_of_a_kind_that_is_asked_for() -> None:
         assert planted_bug(model, 2, code=code).code == code
     with pytest.raises(pc.ArgumentError, match="no place"):
         planted_bug(model, code="regularization-missing")
+
+
+# -- forms that were once misread ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["dict", "tuple", "loss first", "lists"])
+@pytest.mark.parametrize("summed", [True, False])
+def test_a_bias_gradient_that_is_one_number_is_seen(form: str, summed: bool) -> None:
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(6, 3)), rng.random((6, 2))
+    layers = [pc.Dense(4, "tanh", inputs=3), pc.Dense(2)]
+
+    def student(params: Any, X: Any, y: Any) -> Any:
+        a = np.tanh(X @ params["W1"] + params["b1"])
+        error = a @ params["W2"] + params["b2"] - y
+        d = error / y.size
+        h = d @ params["W2"].T * (1 - a**2)
+        b1 = np.sum(h) if summed else h.sum(0)
+        found = {"dW1": X.T @ h, "db1": b1, "dW2": a.T @ d, "db2": d.sum(0)}
+        if form == "lists":
+            return {k: np.asarray(v).tolist() for k, v in found.items()}
+        if form == "loss first":
+            return 0.5 * np.mean(error**2), found
+        return tuple(found.values()) if form == "tuple" else found
+
+    report = pc.check_backprop(
+        student, like=pc.Sequential(layers, loss="half_mse", seed=1), X=X, y=Y
+    )
+    assert report.ok is not summed
+    assert summed is (report.where == "b1")
+
+
+def test_a_loss_that_returns_the_gradients_and_takes_labels() -> None:
+    class TwoLayers:
+        def __init__(self) -> None:
+            rng = np.random.default_rng(0)
+            self.params = {"W1": rng.normal(size=(3, 5)), "b1": np.zeros(5),
+                           "W2": rng.normal(size=(5, 3)), "b2": np.zeros(3)}  # fmt: skip
+
+        def loss(self, X: Any, y: Any = None, reg: float = 0.1) -> Any:
+            p, N = self.params, len(X)
+            h = np.maximum(0, X @ p["W1"] + p["b1"])
+            scores = h @ p["W2"] + p["b2"]
+            if y is None:
+                return scores
+            e = np.exp(scores - scores.max(1, keepdims=True))
+            d = e / e.sum(1, keepdims=True)
+            weights = sum((p[k] ** 2).sum() for k in ("W1", "W2"))
+            loss = -np.log(d[np.arange(N), y]).mean() + reg / 2 * weights
+            d[np.arange(N), y] -= 1
+            d /= N
+            dh = d @ p["W2"].T
+            dh[h <= 0] = 0
+            return loss, {"W2": h.T @ d + reg * p["W2"], "b2": d.sum(0),
+                          "W1": X.T @ dh + reg * p["W1"], "b1": dh.sum(0)}  # fmt: skip
+
+    rng = np.random.default_rng(1)
+    layers = [pc.Dense(5, "relu", inputs=3, l2=0.1), pc.Dense(3, "softmax", l2=0.1)]
+    like = pc.Sequential(layers, loss="cce", seed=1)
+    X, y = rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
+    assert pc.check_backprop(TwoLayers(), like=like, X=X, y=y).ok
+
+
+def test_one_layer_may_call_its_parameters_w_and_b() -> None:
+    def student(p: Any, X: Any, y: Any) -> Any:
+        error = 1 / (1 + np.exp(-(X @ p["w"] + p["b"]))) - y
+        return {"dw": X.T @ error / len(X), "db": np.mean(error)}
+
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(6, 3)), rng.integers(0, 2, (6, 1))
+    like = pc.Sequential([pc.Dense(1, "sigmoid", inputs=3)], loss="bce")
+    assert pc.check_backprop(student, like=like, X=X, y=y).ok

@@ -63,6 +63,7 @@ BACKWARD = [
     "train_step",
     "step",
     "train_on_batch",
+    "train",
 ]
 CLEAR = (
     "zero_grad",
@@ -242,13 +243,14 @@ def _both_passes(net: Any, given: dict[str, Any]) -> tuple[Any, Any, dict[str, A
     for name in CLEAR:
         if callable(getattr(net, name, None)):
             attempt(getattr(net, name))
-    forward, backward = _method(net, FORWARD), _method(net, BACKWARD)
+    # some know only a loss, which returns the gradients beside it
+    forward, backward = _method(net, FORWARD), _method(net, BACKWARD) or _method(net, ("loss",))
     if backward is None:
-        raise Stop(TypeError(f"{type(net).__name__} has no method backward"))
+        raise Stop(TypeError(f"{type(net).__name__} has no method backward, backprop or the like"))
     output = None
     if forward is not None:
         output, _ = call(forward, given, ("X", "y"))
-        given |= _outputs(output)
+        given |= _outputs(output, np.shape(given["y"]))
     losses = _stated(net, given)
     order = {1: ("y",), 2: ("X", "y")}.get(_asked(backward), ("X", "y", "rate"))
     result, told = call(backward, given, order)
@@ -259,10 +261,14 @@ def _asked(function: Callable[..., Any]) -> int:
     return sum(p.default is p.empty for p in parameters(function))
 
 
-def _outputs(output: Any) -> dict[str, Any]:
+def _outputs(output: Any, wanted: tuple[int, ...]) -> dict[str, Any]:
     """Return ŷ, and what else a forward pass returned, which backward may ask for."""
     if isinstance(output, tuple) and output:
-        return {"out": output[0], "cache": output[1] if len(output) == 2 else output[1:]}
+        rest = output[1] if len(output) == 2 else output[1:]
+        if all(isinstance(x, np.ndarray) for x in output) and output[0].shape != wanted:
+            alike = [x for x in output if x.shape == wanted]
+            return {"out": (alike or output)[-1], "cache": rest}
+        return {"out": output[0], "cache": rest}
     return {"out": output, "cache": output}
 
 
