@@ -461,3 +461,42 @@ def test_the_callback_is_told_of_a_failure() -> None:
         model.fit(X, y, epochs=30, verbose=0, callbacks=[doctor])
     assert doctor.report is not None
     assert [f.code for f in doctor.report.findings] == ["non-finite"]
+
+
+# -- tables whose rows coincide by themselves, and other innocents ---------------------------------
+
+
+def one_hot(rng: Any, n: int = 200, levels: int = 5) -> Any:
+    a, b, c = rng.integers(0, levels, (3, n))
+    eye = np.eye(levels)
+    return np.hstack([eye[a], eye[b], eye[c]]), (a + b >= levels - 1).astype(int)
+
+
+def rounded(rng: Any) -> Any:
+    y = rng.integers(0, 2, 150)
+    return np.round(rng.normal(size=(150, 2)) * 0.4 + np.c_[2 * y, y], 1), y
+
+
+@pytest.mark.parametrize("table", [one_hot, rounded])
+def test_rows_that_coincide_by_chance_are_no_alarm(table: Any) -> None:
+    train, held = table(np.random.default_rng(0)), table(np.random.default_rng(1))
+    layers = [pc.Dense(16, "relu"), pc.Dense(1, "sigmoid")]
+    model = pc.Sequential(layers, loss="bce", optimizer=pc.Adam(0.01), seed=0)
+    assert pc.diagnose(model, *train, epochs=80, validation_data=held).healthy
+
+
+def test_what_once_raised_something_else() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    y = (X[:, 0] > 0).astype(int)
+    layers = [pc.Dense(8, "relu"), pc.Dense(1, "sigmoid")]
+    model = pc.Sequential(layers, loss="bce", optimizer=pc.Adam(0.01), seed=0)
+    empty = pc.diagnose(model, np.c_[X, np.full(60, np.nan)], y)
+    assert empty.findings[0].code == "nan-in-data"
+    with pytest.raises(pc.ShapeError):
+        pc.diagnose(model, X, y, validation_data=(X[:, :1], y))
+    zero = pc.Sequential([pc.Dense(1)], loss="hinge", optimizer=pc.SGD(0.5))
+    assert pc.diagnose(zero, 3 * np.sign(X), np.sign(X[:, :1]), epochs=200).healthy
+    flat = [pc.Dense(1), pc.Activation(lambda x: x[:, 0])]
+    own = pc.Sequential(flat, loss=lambda p, t: pc.mean((p - t) ** 2), optimizer=pc.Adam(0.05))
+    assert pc.diagnose(own, X, X[:, 0], epochs=60).healthy

@@ -23,7 +23,7 @@ from pellucid.check.doctor.suspicion import Scene
 from pellucid.check.doctor.table import Table
 from pellucid.check.doctor.trials import STEPS, Case, Outcome, run
 from pellucid.data import split
-from pellucid.errors import ArgumentError, DtypeError
+from pellucid.errors import ArgumentError, DtypeError, ShapeError
 from pellucid.graph import Array
 from pellucid.model import Sequential
 from pellucid.settings import check_settings
@@ -103,8 +103,10 @@ class Round:
         """Train without the rows that are not finite, to show that they are all that is wrong."""
         keep = np.isfinite(X).reshape(len(X), -1).all(axis=1)
         keep &= np.isfinite(y).reshape(len(y), -1).all(axis=1)
+        if keep.sum() < 2:
+            return
         bad = list(data.out_of_range(y[keep], twin.loss_function, twin._built.output_shape))
-        if keep.sum() < 2 or bad or list(start.refused(twin, y[keep])):
+        if bad or list(start.refused(twin, y[keep])):
             return
         outcome = run(self._case(twin, X[keep], y[keep], None))
         self._tell(
@@ -210,6 +212,11 @@ class Round:
             case, base, signals(case, case.model), _end(case, base), course.read(base.curve)
         )
         self.checked += [*course.LOOKED_AT, *PANEL]
+        if base.finite and base.held_score > SOLVED:  # every class counts alike in a score
+            self.findings = [
+                replace(f, severity="info") if f.code == "class-imbalance" else f
+                for f in self.findings
+            ]
         if self._unrelated(case, base):
             return
         panel = Panel(scene, lambda: self.left)
@@ -277,6 +284,7 @@ class Round:
         )
 
 
+SOLVED = 0.95  # a score: whatever the classes' shares, all of them are told apart
 OVERFIT_GAP = 0.25
 OVERFIT_GAP_APART = 0.4  # with a quarter of the rows set aside there are fewer to learn from
 OVERFIT_RISE = 1.5
@@ -331,7 +339,13 @@ def _arrays(asked: Asked) -> tuple[Array, Array, tuple[Array, Array] | None]:
         return X, y, None
     if not isinstance(asked.held, (tuple, list)) or len(asked.held) != 2:
         raise ArgumentError("validation_data is not a pair", "validation_data=(X_val, y_val)")
-    return X, y, _pair(*asked.held, "validation ")
+    held = _pair(*asked.held, "validation ")
+    if held[0].shape[1:] != X.shape[1:]:
+        raise ShapeError(
+            f"validation X has rows of shape {held[0].shape[1:]}, X of {X.shape[1:]}",
+            "the same columns in both",
+        )
+    return X, y, held
 
 
 def _pair(X: Any, y: Any, of: str) -> tuple[Array, Array]:

@@ -179,7 +179,8 @@ class Panel:
     def _eased(self, suspicion: Suspicion, after: Outcome, held: bool) -> bool:
         """Say whether the loss tells of a gain that the score does not show."""
         base = self.scene.base
-        loss = after.held_loss / base.held_loss if held else after.loss / base.loss
+        now, was = (after.held_loss, base.held_loss) if held else (after.loss, base.loss)
+        loss = now / was if was else math.inf  # nothing is below a loss of 0
         if suspicion.by_level:
             return base.level > LEVEL * base.first and after.level < 0.5 * base.level
         if suspicion.by_first and after.first < FIRST * base.first:

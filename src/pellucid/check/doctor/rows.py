@@ -14,6 +14,7 @@ from pellucid.graph import Array
 
 ORDERED = 6.0  # standard deviations, which never come by chance
 RELATED = 0.01  # how likely shuffled targets may be as related: a smaller chance is a relation
+NARROW = 20  # columns: fewer, of a few values each, and rows may well coincide
 TESTED = 40  # rows that a test of dependence needs: with fewer, even real labels may stay below
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -26,15 +27,26 @@ def _keys(X: Array) -> Array:
 
 
 def _natural(X: Array) -> float:
-    """Return the share of rows that have a double by chance, were the columns independent.
+    """Return the share of rows that may have a double by chance.
 
-    With m combinations of values in all, n rows leave n/m on average for each. A column with a
-    quarter as many values as rows is continuous: no two of its values are equal by chance.
+    None, where a column is continuous: no two of its values are equal by chance. Where all hold a
+    few values each, in a table of a few columns, all of them may. In a wide one the columns count
+    as independent: with m combinations of values, n rows leave n/m on average for each.
     """
-    counts = [len(np.unique(X[:, k])) for k in range(X.shape[1])]
-    if max(counts) >= len(X) / 4:
+    if _continuous(X):
         return 0.0
+    counts = [len(np.unique(X[:, k])) for k in range(X.shape[1])]
+    if len(counts) <= NARROW or max(counts) <= 2:  # flags are often parts of one category
+        return 1.0
     return min(1.0, len(X) / math.exp(min(sum(map(math.log, counts)), 700.0)))
+
+
+def _continuous(X: Array) -> bool:
+    """Whether a column tells nearly all rows apart, copies of whole rows left out."""
+    if X.shape[1] == 1:
+        return len(np.unique(X)) >= len(X) / 2
+    rows = np.delete(X, _doubles(X), axis=0)
+    return any(len(np.unique(rows[:, k])) >= 0.9 * len(rows) for k in range(rows.shape[1]))
 
 
 def _doubles(X: Array) -> Array:
@@ -72,11 +84,13 @@ def leaked(table: Table) -> Iterator[Finding]:
         return
     inside = np.isin(_keys(table.held_X), _keys(table.X))
     share, within = float(inside.mean()), len(_doubles(table.X)) / len(table.X)
-    natural = max(_natural(table.X), within if _natural(table.X) > 0.05 else 0.0)
+    # where rows coincide by chance, they do so within the training rows as well
+    natural = within if _natural(table.X) == 1.0 else _natural(table.X)
     if share <= 3 * natural or not inside.any():
         return
     # more than 1 row in 20 moves a score by as much as people report; one or two rows do not
     severity = "error" if share >= 0.2 else "warning" if share >= 0.03 else "info"
+    severity = severity if inside.sum() > 3 else "info"
     yield found(
         "leaked-rows",
         severity,
@@ -120,7 +134,7 @@ def imbalance(table: Table) -> Iterator[Finding]:
         {
             "ratio": float(ratio),
             "threshold": 9.0,
-            "share of the largest": counts.max() / len(labels),
+            "share of the largest": float(counts.max() / len(labels)),
             "threshold from": "the largest class alone scores 90%",
         },
         {"rows by class": counts[:20].tolist()},
