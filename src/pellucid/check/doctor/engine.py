@@ -212,11 +212,6 @@ class Round:
             case, base, signals(case, case.model), _end(case, base), course.read(base.curve)
         )
         self.checked += [*course.LOOKED_AT, *PANEL]
-        if base.finite and base.held_score > SOLVED:  # every class counts alike in a score
-            self.findings = [
-                replace(f, severity="info") if f.code == "class-imbalance" else f
-                for f in self.findings
-            ]
         if self._unrelated(case, base):
             return
         panel = Panel(scene, lambda: self.left)
@@ -284,7 +279,6 @@ class Round:
         )
 
 
-SOLVED = 0.95  # a score: whatever the classes' shares, all of them are told apart
 OVERFIT_GAP = 0.25
 OVERFIT_GAP_APART = 0.4  # with a quarter of the rows set aside there are fewer to learn from
 OVERFIT_RISE = 1.5
