@@ -75,7 +75,10 @@ def digits() -> tuple[pc.Sequential, Any, Any, Any]:
 
 @pytest.mark.parametrize("make", [xor, regression, one_neuron, digits])
 def test_a_report_is_one_whole_page(make: Any, tmp_path: Path) -> None:
+    import matplotlib.pyplot as plt
+
     model, history, X, y = make()
+    figures = plt.get_fignums()
     if model._net is not None:
         before = {k: v.copy() for k, v in model.params.items()}
     path = pc.report(model, history, X, y, tmp_path / "model.html")
@@ -90,9 +93,7 @@ def test_a_report_is_one_whole_page(make: Any, tmp_path: Path) -> None:
     if history is not None:
         assert all(np.array_equal(model.params[k], v) for k, v in before.items())
     assert not list(tmp_path.glob(".*"))
-    import matplotlib.pyplot as plt
-
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == figures
 
 
 def test_a_report_of_points_in_a_plane_has_every_part(tmp_path: Path) -> None:
