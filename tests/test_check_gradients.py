@@ -10,33 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import LOSSES, samples
 
 import pellucid as pc
 from pellucid.check.gradient_report import GradientReport
 from pellucid.check.gradients import check_gradients
 from pellucid.check.targets import of_model
 from pellucid.nn.layer import activations
-
-LOSSES = {
-    "mse": ("linear", 1), "half_mse": ("sigmoid", 2), "mae": ("linear", 2), "huber": ("linear", 1),
-    "hinge": ("tanh", 1), "bce": ("sigmoid", 1), "bce_logits": ("linear", 2),
-    "cce": ("softmax", 3), "cce_logits": ("linear", 4), "poisson": ("softplus", 1),
-}  # fmt: skip
-
-
-def samples(loss: str, n: int, inputs: int, seed: int) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    X, units = rng.normal(size=(n, inputs)), LOSSES[loss][1]
-    y: Any = rng.normal(size=(n, units))
-    if loss in ("bce", "bce_logits"):
-        y = rng.integers(0, 2, (n, units))
-    elif loss == "hinge":
-        y = rng.choice([-1, 1], (n, units))
-    elif loss in ("cce", "cce_logits"):
-        y = rng.integers(0, units, n)
-    elif loss == "poisson":
-        y = rng.integers(0, 5, (n, units))
-    return X, y
 
 
 def network(loss: str, hidden: list[tuple[int, str]], **facts: Any) -> pc.Sequential:

@@ -14,17 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import LOSSES, samples
 
 import pellucid as pc
 from pellucid import text
 from pellucid.explaining.numbers import evaluate, shown
 from pellucid.explaining.walkthrough import PHASES
 
-LOSSES = {
-    "mse": ("linear", 1), "half_mse": ("sigmoid", 2), "mae": ("linear", 2), "huber": ("linear", 1),
-    "hinge": ("tanh", 1), "bce": ("sigmoid", 1), "bce_logits": ("linear", 2),
-    "cce": ("softmax", 3), "cce_logits": ("linear", 4), "poisson": ("softplus", 1),
-}  # fmt: skip
 OPTIMIZERS = {
     "sgd": pc.SGD(0.1),
     "momentum": pc.SGD(0.1, momentum=0.9),
@@ -46,21 +42,6 @@ def network(
     layers[:1] = [pc.Dense(hidden[0][0], hidden[0][1], inputs=inputs)] if hidden else []
     final = pc.Dense(units, last) if hidden else pc.Dense(units, last, inputs=inputs)
     return pc.Sequential([*layers, final], loss=loss, dtype=dtype, **settings)
-
-
-def samples(loss: str, n: int, inputs: int = 2, seed: int = 0) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    X, units = rng.normal(size=(n, inputs)).round(2), LOSSES[loss][1]
-    y: Any = rng.normal(size=(n, units)).round(2)
-    if loss in ("bce", "bce_logits"):
-        y = rng.integers(0, 2, (n, units))
-    elif loss == "hinge":
-        y = rng.choice([-1, 1], (n, units))
-    elif loss in ("cce", "cce_logits"):
-        y = rng.integers(0, units, n)
-    elif loss == "poisson":
-        y = rng.integers(0, 5, (n, units))
-    return X, y
 
 
 def value_of(formula: str, names: dict[str, Any]) -> Any:

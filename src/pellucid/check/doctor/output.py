@@ -106,19 +106,19 @@ def _of_classes(case: Case, loss: Loss, seen: Array) -> Finding | None:
     return _bounded(loss, seen) if scores else None
 
 
+def _outside(code: str, seen: Array, sentence: str, source: str, remedy: str = "") -> Finding:
+    """Return a finding about outputs as they are under weights of several sizes."""
+    measured = {
+        "smallest output": float(seen.min()),
+        "largest output": float(seen.max()),
+        "weights tried": 8,
+        "threshold from": source,
+    }
+    return found(code, "error", sentence, measured, {"layer": "last"}, remedy=remedy)
+
+
 def _twice(seen: Array, sentence: str) -> Finding:
-    return found(
-        "double-softmax",
-        "error",
-        sentence,
-        {
-            "smallest output": float(seen.min()),
-            "largest output": float(seen.max()),
-            "weights tried": 8,
-            "threshold from": "what a softmax can give",
-        },
-        {"layer": "last"},
-    )
+    return _outside("double-softmax", seen, sentence, "what a softmax can give")
 
 
 def _shifts(model: Sequential) -> bool:
@@ -143,19 +143,8 @@ def _shifts(model: Sequential) -> bool:
 
 def _output(seen: Array, sentence: str, activation: str) -> Finding:
     wanted = f'activation="{activation}"' if activation else "no activation"
-    return found(
-        "wrong-output-for-loss",
-        "error",
-        sentence,
-        {
-            "smallest output": float(seen.min()),
-            "largest output": float(seen.max()),
-            "weights tried": 8,
-            "threshold from": "what the loss is defined on",
-        },
-        {"layer": "last"},
-        remedy=f"{wanted} in the last layer",
-    )
+    source, remedy = "what the loss is defined on", f"{wanted} in the last layer"
+    return _outside("wrong-output-for-loss", seen, sentence, source, remedy)
 
 
 def _of_two(case: Case, loss: Loss, seen: Array) -> Finding | None:
