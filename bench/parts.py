@@ -152,7 +152,7 @@ def _xor() -> tuple[str, Step, Step]:
         b1 = b1 - 0.5 * d_z1.sum(axis=0)
         return float(loss)
 
-    return "XOR 2-4-1, 4 rows, SGD", lambda: steps.take(batch, 0.5), by_hand
+    return "XOR 2-4-1, 4 rows, SGD", lambda: steps.take(batch), by_hand
 
 
 def _digits() -> tuple[str, Step, Step]:
@@ -189,7 +189,7 @@ def _digits() -> tuple[str, Step, Step]:
             p[name] = p[name] - 0.003 * m_hat / (np.sqrt(v_hat) + 1e-8)
         return float(loss)
 
-    return "digits 64-256-10, 64 rows, Adam", lambda: steps.take(batch, 0.003), by_hand
+    return "digits 64-256-10, 64 rows, Adam", lambda: steps.take(batch), by_hand
 
 
 # -- graphs --------------------------------------------------------------------------------------

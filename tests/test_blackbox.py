@@ -402,7 +402,7 @@ def by_hand_weighted(twin: pc.Sequential, size: int, weight: Any) -> Any:
         epoch, k = divmod(twin._numbers.steps, count)
         shuffled = rng.permutation(rng.key(twin.seed, "shuffle", epoch), len(X))
         before = twin._numbers.copy()
-        loss = stepper.take(data.rows(shuffled[k * size : (k + 1) * size]), 300.0)["loss"]
+        loss = stepper.take(data.rows(shuffled[k * size : (k + 1) * size]))["loss"]
         if not (np.isfinite(loss) and twin._numbers.finite()):
             return before, epoch + 1
 
@@ -497,7 +497,7 @@ def test_eight_steps_are_told_where_each_is_an_epoch_that_callbacks_see(backend:
 
 
 def test_snapshots_are_old_enough_and_not_much_older() -> None:
-    numbers = Numbers(np.zeros(2), {})
+    numbers = Numbers(np.zeros(2), {}, np.zeros(0))
     trail = Trail(numbers.copy(), numbers)
     for step in range(1, 200):
         numbers.steps += 1

@@ -180,7 +180,7 @@ LOGS = {"loss": 0.1234, "accuracy": 0.98, "val_loss": 0.2, "val_accuracy": 0.95}
 
 
 def _shown(out, epochs=500, logs=LOGS, stop=None):
-    bar = Progress(out)
+    bar = Progress(out, every=0)
     bar.on_train_begin({"epochs": epochs, "batches": 3})
     for epoch in range(stop or epochs):
         bar.drawn -= 1  # as if a second had gone
@@ -245,9 +245,9 @@ def test_a_bar_without_epochs_says_nothing():
 @pytest.mark.parametrize(("seconds", "shown"), [(0.2, "0 s"), (59, "59 s"), (61, "1:01"),
     (3600, "1:00:00"), (3725, "1:02:05")])  # fmt: skip
 def test_durations_as_one_reads_them(seconds, shown):
-    from pellucid.callbacks import _clock
+    from pellucid.callbacks import clock
 
-    assert _clock(seconds) == shown
+    assert clock(seconds) == shown
 
 
 def test_an_unknown_encoding_is_taken_for_ascii():

@@ -57,9 +57,9 @@ def test_every_epoch_sees_every_row_once_in_another_order() -> None:
     fit(model, order[:1], order[:1])
     original = model._steps().take
 
-    def watch(batch: Any, rate: float) -> Any:
+    def watch(batch: Any) -> Any:
         seen.append(batch.X[:, 0].copy())
-        return original(batch, rate)
+        return original(batch)
 
     model._steps().take = watch
     fit(model, order, order, epochs=3, batch_size=6)

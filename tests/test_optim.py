@@ -252,8 +252,9 @@ def test_the_printed_update_is_the_one_that_runs(optimizer: Any) -> None:
     step, runner = model._steps().program(False)[0].program, model._steps()
     for t in range(1, 5):
         batch = model._batch(X, Y)
-        runner.take(batch, 0.1)
-        given = {"X": batch.X, "Y": batch.Y, "params": numbers.params, "t": t, "learning_rate": 0.1}
+        rate = model.learning_rate
+        runner.take(batch)
+        given = {"X": batch.X, "Y": batch.Y, "params": numbers.params, "t": t, "learning_rate": rate}
         scope["step"](*((given | numbers.state)[leaf.name] for leaf in step.inputs))
         assert np.array_equal(numbers.params, model._numbers.params)
         for name, array in numbers.state.items():

@@ -152,7 +152,7 @@ def test_the_printed_step_gives_the_same_bits(case: str, dtype: str, weighted: b
     stepper, mine = m._steps(), m._numbers.copy()
     traced = stepper.program(weighted)[0]
     for batch in batches:
-        found = stepper.take(batch, 0.05)
+        found = stepper.take(batch)
         mine.steps += 1
         given = {
             "X": batch.X,
@@ -160,7 +160,7 @@ def test_the_printed_step_gives_the_same_bits(case: str, dtype: str, weighted: b
             "sample_weight": batch.weights,
             "params": mine.params,
             "t": mine.steps,
-            "learning_rate": 0.05,
+            "learning_rate": m.learning_rate,
         } | mine.state
         given |= stepper._masks(traced, len(batch))
         with np.errstate(all="ignore"):

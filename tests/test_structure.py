@@ -26,22 +26,24 @@ FLOORS = [
     "rules passes",
     "jit_cache jit_blas kernels products selects",
     "show show.* run jit jit_numba",
-    "nn nn.* losses optim metrics data data.*",
-    "outputs intake history callbacks batches train fit blackbox replays causes culprits gate "
-    "summary settings safetensors",
+    "nn nn.* losses optim metrics data data.* tables tables.*",
+    "outputs intake history callbacks callbacks.* batches train fit blackbox replays causes culprits gate "
+    "summary settings files safetensors adapting",
     "runs compiled",
     "backends",
     "explaining explaining.*",
     "pictures pictures.*",
-    "checkpoint parameters",
+    "described checkpoint weights parameters keeping keeping.lock keeping.log keeping.folder "
+    "keeping.facts keeping.kept keeping.keeper keeping.recording",
     "model",
-    "swept trainings sweeps readings exercises exercises.*",
+    "keeping.run swept trainings sweeps rate_finder readings exercises exercises.*",
     "check check.*",
     "plot plot.*",
     "pages",
     "face",
     "",  # the package itself: the list of public names
     "demo",
+    "commands commands.*",
     "cli",
     "__main__",
 ]
@@ -143,6 +145,8 @@ OPTIONAL = {
     "jit": {"llvmlite"},
     "jit_blas": {"scipy"},
     "plot.canvas": {"matplotlib"},
+    "callbacks.mlflow": {"mlflow"},
+    "history": {"pandas"},
 }
 
 
@@ -163,12 +167,16 @@ def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
 # -- the public face -----------------------------------------------------------------------------
 
 MODELS = """
-    Activation Adam ArgumentError Callback Constant DataError Dense Doctor Dropout DtypeError
-    Flatten Gate Glorot He History Initializer LambdaCallback Layer LeCun Node NonFiniteError
-    NotBuiltError Optimizer Orthogonal Parameter PellucidError PellucidWarning Picture Progress
-    SGD Sequential ShapeError Shared TraceError TrainingWarning Walkthrough Xavier
+    Activation Adadelta Adagrad Adam AdamW AMSGrad ArgumentError BatchNorm Callback Composite
+    Concatenate Constant ConstantRate Cosine CosineRestarts DataError Dense Doctor Dropout
+    DtypeError Exponential Flatten Gate Glorot Group He History Initializer InverseTime
+    JoinedSchedule LambdaCallback Layer LayerNorm LBFGS LeCun Lion Missing MultiStep NAdam Node
+    NonFiniteError Normalize NotBuiltError OneCycle OneHot Optimizer Orthogonal Parallel Parameter
+    PellucidError PellucidWarning Picture Polynomial Progress Rescale Residual RMSprop Schedule
+    Sequential SGD ShapeError Shared StepDecay TraceError TrainingWarning Walkthrough WarmUp Xavier
     check_backprop check_gate check_gradients custom_gradient data diagnose draw explain grad
-    hessian jacobian jvp load planted_bug plot report sweep value value_and_grad vjp why worked
+    hessian jacobian jvp load planted_bug plot range_test report sweep value value_and_grad vjp why
+    worked
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from pellucid import jit_cache
-from pellucid.batches import Batch
+from pellucid.batches import Batch, Numbers
 from pellucid.dims import Dim, Shape
 from pellucid.errors import ArgumentError, PellucidError
 from pellucid.fit import Kind, Loop, Stepper, Stepwise, kind_of
@@ -47,6 +47,9 @@ def chosen(
     if backend == "numpy":
         return Backend("numpy", "it was asked for"), None
     kind = kind_of(data, size, held)
+    if backend == "auto" and stepper.plan.optimizer.whole:
+        name = type(stepper.plan.optimizer).__name__
+        return Backend("numpy", f"{name} looks where to go before every step"), None
     if backend == "numba":
         return Backend("numba", "it was asked for"), machine(stepper, kind)
     work = _Work(stepper, data, size, epochs, held)
@@ -117,7 +120,7 @@ class Reading:
         self.compiled: Any = None
         self.auto = False  # whether "auto" is compiled
 
-    def compile(self, params: Array) -> None:
+    def compile(self, numbers: Numbers) -> None:
         """Make the compiled forward pass. Raises: ArgumentError where that cannot be."""
         from pellucid import jit
         from pellucid.compiled import Forward, Machine, unit
@@ -125,25 +128,27 @@ class Reading:
 
         if self.compiled is None:
             run = _printed(lambda: predicting(self.plan, self.raw))
-            self.compiled = Forward(Machine(run, jit.compiled(unit(run))), self.plan.net, params)
+            self.compiled = Forward(Machine(run, jit.compiled(unit(run))), self.plan.net, numbers)
             jit_cache.remember(_mark(self.plan, "predict", self.raw))
 
-    def __call__(self, params: Array, X: Array, backend: str) -> Array:
+    def __call__(self, numbers: Numbers, X: Array, backend: str) -> Array:
         """Return the prediction for every row, as an array of the caller's own."""
         if backend == "numba":
-            self.compile(params)
+            self.compile(numbers)
         if backend == "numba" or (backend == "auto" and self.auto):
             return self.compiled(X)  # type: ignore[no-any-return]
         with self.lock:
-            return self.runner(X, params, n=len(X)).copy()  # type: ignore[no-any-return]
+            given = {"X": X, **numbers.arrays}
+            found = self.runner(*(given[x.name] for x in self.program.inputs), n=len(X))
+            return found.copy()  # type: ignore[no-any-return]
 
 
-def reading(plan: Blueprint, raw: bool, params: Array, trained: bool) -> Reading:
+def reading(plan: Blueprint, raw: bool, numbers: Numbers, trained: bool) -> Reading:
     """Return what predicts: compiled at once where that was paid for already."""
     made = Reading(plan, raw)
     if trained or jit_cache.remembered(_mark(plan, "predict", raw)):
         with suppress(PellucidError):  # no compiled code for this model, or on this machine
-            made.compile(params)
+            made.compile(numbers)
             made.auto = True
     return made
 
@@ -218,7 +223,7 @@ class _Work:
         best, spent = float("inf"), 0.0
         for _ in range(4):
             start = time.perf_counter()
-            trial.take(batch, 0.0)
+            trial.take(batch)
             took = time.perf_counter() - start
             best, spent = min(best, took), spent + took
             if spent > 0.005:
@@ -249,6 +254,7 @@ def _mark(plan: Blueprint, *kind: Any) -> str:
     """Return a name for such a program: where it has been compiled before, making it is quick."""
     # a function's text holds its address, so one's own functions are not known again
     loss = plan.loss.function if plan.loss.name == "custom" else plan.loss.name
-    about = (plan.net.layers, plan.net.input_shape, loss, plan.optimizer, plan.metrics)
+    kinds = [(s.name, s.kind) for s in plan.net.fixed]
+    about = (plan.net.layers, plan.net.input_shape, loss, plan.optimizer, plan.metrics, kinds)
     text = repr((about, plan.dtype, kind))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

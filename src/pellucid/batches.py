@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,34 +28,40 @@ class Batch:
 
 @dataclass(eq=False)
 class Numbers:
-    """Everything that training changes: parameters, optimizer state, and how far it has come."""
+    """Everything that training changes: parameters, states, and how far it has come.
+
+    `fixed` are the arrays that no gradient changes: frozen parameters, and what layers keep.
+    """
 
     params: Array
-    state: dict[str, Array]
+    state: dict[str, Array]  # of the optimizer
+    fixed: Array
     steps: int = 0
     epochs: int = 0
     since: int = 0  # the step at which this optimizer began
+    scale: float = 1.0  # of the optimizer's learning rate
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Every array, by what it is."""
+        return {"params": self.params, "fixed": self.fixed, **self.state}
 
     def copy(self) -> Numbers:
-        return Numbers(
-            self.params.copy(),
-            {k: v.copy() for k, v in self.state.items()},
-            self.steps,
-            self.epochs,
-            self.since,
-        )
+        state = {k: v.copy() for k, v in self.state.items()}
+        return replace(self, params=self.params.copy(), state=state, fixed=self.fixed.copy())
 
     def restore(self, other: Numbers) -> None:
         """Take over another's values, in this one's memory, which views look at."""
-        self.params[...] = other.params
-        for name, array in self.state.items():
-            array[...] = other.state[name]
+        for name, array in self.arrays.items():
+            array[...] = other.arrays[name]
         self.steps, self.epochs, self.since = other.steps, other.epochs, other.since
+        self.scale = other.scale
 
     def equals(self, other: Numbers) -> bool:
         """Whether every number is the same, to the last bit."""
-        pairs = [(self.params, other.params), *((a, other.state[k]) for k, a in self.state.items())]
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+        theirs = other.arrays
+        same = (np.array_equal(a, theirs[k], equal_nan=True) for k, a in self.arrays.items())
+        return self.scale == other.scale and all(same)
 
     def finite(self) -> bool:
-        return all(bool(np.isfinite(a).all()) for a in (self.params, *self.state.values()))
+        return all(bool(np.isfinite(a).all()) for a in self.arrays.values())

@@ -23,7 +23,7 @@ from pellucid.errors import NonFiniteError, TrainingWarning, outside
 from pellucid.graph import Array, Node, computed, order, symbolic
 from pellucid.history import History
 from pellucid.replays import Names, Replay, operands
-from pellucid.train import Blueprint, Step, number_leaf
+from pellucid.train import Blueprint, Step
 
 
 class Flight(NamedTuple):
@@ -43,7 +43,6 @@ class Scene:
     data: Batch
     led: Sequence[tuple[Array, Batch]]  # rows and samples of the steps before, and of this one
     entry: Numbers  # before the first of those
-    rate: float
     flights: Sequence[Flight]
     epoch: int  # of this fit, from 1
 
@@ -51,6 +50,13 @@ class Scene:
     def step(self) -> int:
         """The number of the failing step."""
         return int(self.stepper.numbers.steps) + 1
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the failing step."""
+        numbers = self.stepper.numbers
+        rate = self.stepper.plan.optimizer.rate_at(self.step - numbers.since, numbers.scale)
+        return float(rate)
 
     @property
     def rows(self) -> Array:
@@ -66,7 +72,7 @@ class Scene:
     def replayed(self) -> Replay:
         """Take the failing step with every value kept."""
         batch = self.led[-1][1]
-        given = self.stepper.inputs(self.traced, batch, self.rate, ahead=1)
+        given = self.stepper.inputs(self.traced, batch, ahead=1)
         return Replay(self.traced, given, len(batch))
 
     def fine_on(self, batches: Iterable[Batch]) -> bool:
@@ -74,7 +80,7 @@ class Scene:
         numbers, first = self.stepper.numbers, norm(self.entry.params)
         here = numbers.copy()
         numbers.restore(self.entry)
-        losses = [self.stepper.take(batch, self.rate)["loss"] for batch in batches]
+        losses = [self.stepper.take(batch)["loss"] for batch in batches]
         fine = np.isfinite(losses).all() and numbers.finite()
         grown = norm(numbers.params) > GROWN * max(first, 1.0)
         numbers.restore(here)
@@ -198,7 +204,9 @@ class _Found:
             spot = int(np.argwhere(infinite(array))[0][0])
             slot = self.names.slot(node, (spot,))
             said["grads"] = f"the gradient d_{slot[0].name}" if slot else "the gradient"
-        return f"{said.get(key, f'the optimizer state {key}')} became {kind}"
+        kept = {s.name for s in self.scene.stepper.plan.net.fixed}
+        other = f"{key}, which the layers keep," if key in kept else f"the optimizer state {key}"
+        return f"{said.get(key, other)} became {kind}"
 
     def facts(self) -> dict[str, Any]:
         """Return what the error holds."""
@@ -301,13 +309,14 @@ def _table(flights: Sequence[Flight]) -> list[str]:
 
 def hides_slopes(plan: Blueprint) -> bool:
     """Try whether the optimizer takes NaN or Inf for a gradient, and stores nothing but numbers."""
+    if plan.optimizer.whole:
+        return True
     zero = np.zeros(plan.net.size, plan.dtype)
-    kept = {k: symbolic(k, zero.shape, plan.dtype) for k in plan.optimizer.state}
-    p, g = (symbolic(k, zero.shape, plan.dtype) for k in ("p", "g"))
-    t, rate = number_leaf("t"), number_leaf("learning_rate")
-    new, state = plan.optimizer.update(p, g, kept, t, rate)
-    given = {t: 1, rate: 0.1, p: zero, **dict.fromkeys(kept.values(), zero)}
-    stores = [new, *state.values()]
+    g = symbolic("grads", zero.shape, plan.dtype)
+    stores = list(plan.updated(g).values())
+    given = {plan.t: plan.optimizer.accumulate, plan.learning_rate: 0.1, plan.flat: zero}
+    given |= dict.fromkeys(plan.state.values(), zero)
+    given |= {plan.tables[name]: array for name, array in plan.given.items()}
     return not all(_trace(stores, {**given, g: np.full_like(zero, x)}) for x in (np.nan, np.inf))
 
 

@@ -1,175 +1,225 @@
-"""A model in one safetensors file: weights, optimizer state, and the architecture as JSON.
+"""A model in one safetensors file: its arrays by name, and everything else as JSON.
 
-Reading runs no code: classes are looked up in a fixed table, or in `custom`.
+    W1, b1, …, mean2      parameters and layers' state          optimizer.m     its state, flat
+    "pellucid"            layers, loss, optimizer, …            callback.…      what callbacks keep
+
+Reading runs no code, and takes memory only for what has been checked to be there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pellucid import nn, optim
-from pellucid.errors import ArgumentError, DataError
+from pellucid import _version, described
+from pellucid.batches import Numbers
+from pellucid.errors import ArgumentError, DataError, PellucidError
 from pellucid.graph import Array
 from pellucid.losses import NAMES as LOSSES
-from pellucid.nn import init
-from pellucid.nn.network import network
-from pellucid.safetensors import CODES, fill, packed, read, write
+from pellucid.nn.layer import Layer
+from pellucid.nn.network import Network, network
+from pellucid.optim.optimizer import Optimizer
+from pellucid.outputs import check_outputs
+from pellucid.safetensors import CODES, MOST_AXES, Listing, listing, write
 
-FORMAT = 1
-TYPES: dict[str, type] = {
-    c.__name__: c
-    for c in (nn.Dense, nn.Activation, nn.Dropout, nn.Flatten, nn.Shared, optim.SGD, optim.Adam,
-              init.He, init.Glorot, init.LeCun, init.Orthogonal, init.Normal, init.Constant)
-}  # fmt: skip
+FORMAT = 2  # 1: no frozen parameters, no layers' state, no scale of the learning rate, no texts
+STATE, KEPT = "optimizer.", "callback."  # what arrays that are no parameters are called
+COUNTS = ("steps", "epochs", "since")
+MOST_METRICS = 100
+Make = Callable[..., Any]
+
+
+# -- saving ----------------------------------------------------------------------------------------
 
 
 def save(model: Any, path: str | Path) -> Path:
     """Write a model to a file and return its path; `model.save` is this."""
     path = Path(path)
-    numbers = model._numbers
-    tensors = dict(model.params)
-    tensors |= {f"optimizer.{name}": array for name, array in numbers.state.items()}
-    told = json.dumps(_description(model), allow_nan=False)
-    write(path, packed(tensors, {"pellucid": told}))
+    write(path, arrays(model), {"pellucid": described_model(model)})
     return path
 
 
-def _description(model: Any) -> dict[str, Any]:
-    loss = model.loss_function
+def arrays(model: Any) -> dict[str, Array]:
+    """Return the arrays of a model as a file has them."""
+    state = {f"{STATE}{name}": array for name, array in model._numbers.state.items()}
+    return {**model.params, **model.buffers, **state}
+
+
+def described_model(model: Any) -> str:
+    """Return everything of a model but its arrays, as JSON.
+
+    Raises: ArgumentError for what a file cannot hold, such as a function.
+    """
+    told = {"format": FORMAT, **settings(model), **counted(model._numbers)}
+    told["labels"] = _labels_told(model._labels)
+    return json.dumps(told, allow_nan=False)
+
+
+def settings(model: Any) -> dict[str, Any]:
+    """Return what a model is made of: everything but its numbers."""
+    loss, net = model.loss_function, model._built
     if loss is not None and LOSSES.get(loss.name) is not loss:
         raise ArgumentError("a loss that is a function cannot be saved", "give the loss by name")
     if not all(isinstance(m, str) for m in model.metrics):
         raise ArgumentError("a metric that is a function cannot be saved", "give metrics by name")
-    return {
-        "format": FORMAT,
-        "layers": [_told(layer) for layer in model.layers],
-        "inputs": list(model._built.input_shape),
+    found = {
+        "layers": [described.told(layer) for layer in model.layers],
+        "inputs": list(net.input_shape),
+        "frozen": sorted(s.name for s in net.fixed if s.kind == "frozen"),
         "loss": loss.name if loss else None,
-        "optimizer": _told(model.optimizer),
+        "optimizer": described.told(model.optimizer),
         "metrics": list(model.metrics),
         "dtype": model.dtype.name,
         "seed": model.seed,
-        "steps": model._numbers.steps,
-        "epochs": model._numbers.epochs,
-        "since": model._numbers.since,
-        "labels": None
-        if model._labels is None
-        else [model._labels.dtype.name, model._labels.tolist()],
     }
+    described.check_size(found)
+    return found
 
 
-def _told(value: Any) -> Any:
-    """Return a setting as JSON: {"type": "Dense", "units": 8} for a frozen value."""
-    if is_dataclass(value) and not isinstance(value, type):
-        if TYPES.get(type(value).__name__, type(value)) is not type(value):
-            raise ArgumentError(
-                f"a class of your own has the name of ours, {type(value).__name__}", "rename it"
-            )
-        return {"type": type(value).__name__} | {
-            f.name: _told(getattr(value, f.name)) for f in fields(value)
-        }
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    what = "is a function" if callable(value) else f"is a {type(value).__name__}"
-    raise ArgumentError(
-        f"{getattr(value, '__name__', value)!r} {what}, which a file cannot hold",
-        "activations by name, layers as frozen dataclasses; or np.savez(path, **model.params)",
-    )
+def counted(numbers: Numbers) -> dict[str, Any]:
+    """Return how far training has come."""
+    return {name: getattr(numbers, name) for name in COUNTS} | {"scale": numbers.scale}
 
 
-def restore(path: Path, custom: Mapping[str, type], make: Callable[..., Any]) -> Any:
-    """Return the model of a file; `make` builds one from its layers and settings."""
-    if not path.is_file():
-        raise ArgumentError(f"there is no file {str(path)!r}", "model.save(path) writes one")
-    header, data = read(path)
-    told = _metadata(header)
+def _labels_told(labels: Array | None) -> Any:
+    if labels is None:
+        return None
+    text = labels.dtype.kind in "UO"
+    return ["text" if text else labels.dtype.name, labels.tolist()]
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def restore(path: Path, custom: Mapping[str, type], make: Make) -> Any:
+    """Return the model of a file; `make` builds one from its settings."""
+    return restored(listing(path), custom, make)
+
+
+def restored(found: Listing, custom: Mapping[str, type], make: Make) -> Any:
+    """Return the model of a file that has been looked through.
+
+    Raises: DataError, which names the file and says what is wrong with it.
+    """
+    name = found.path.name
     try:
-        model = _model(told, TYPES | dict(custom), len(data), make)
-    except DataError:
-        raise
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise DataError(f"the file's description of the model cannot be read: {error}") from None
-    wanted = dict(model.params) | {f"optimizer.{k}": v for k, v in model._numbers.state.items()}
-    fill(wanted, header, data)
+        model = _model(described_in(found), found, described.TYPES | dict(custom), make)
+        found.fill(arrays(model))
+    except PellucidError as error:
+        raise DataError(f"{name}: {error.what}", error.hint) from None
+    except Exception as error:  # of what its classes make of settings that they never wrote
+        what = f"{type(error).__name__}: {error}"
+        raise DataError(f"{name}: its description of the model cannot be read: {what}") from error
     return model
 
 
-def _model(
-    told: dict[str, Any], known: Mapping[str, type], size: int, make: Callable[..., Any]
-) -> Any:
-    """Build the model of a description; memory for it is taken only where the file has as much."""
-    inputs, counts = told["inputs"], tuple(told[k] for k in ("steps", "epochs", "since"))
-    if not all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate((*inputs, *counts))):
+def described_in(found: Listing) -> dict[str, Any]:
+    """Return the description of the model in a file."""
+    text = found.metadata.get("pellucid")
+    if text is None:
+        raise DataError("the file holds arrays, but no model", "model.load_weights(path)")
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"its description of the model is no JSON: {error}") from None
+    number = told.get("format") if isinstance(told, dict) else None
+    if type(number) is not int or number < 1:
+        raise DataError("its description of the model has no format number")
+    if number > FORMAT:
         raise DataError(
-            f"the file's sizes are no whole numbers: inputs {inputs}, steps and epochs {counts}"
+            f"the file has format {number}, and pellucid {_version.__version__} reads formats up "
+            f"to {FORMAT}",
+            "pip install --upgrade pellucid",
         )
-    layers = [_made(d, known) for d in told["layers"]]
-    if told["dtype"] not in CODES:
-        raise DataError(f"the file's dtype is {told['dtype']!r}, not one of {', '.join(CODES)}")
-    optimizer, dtype = _made(told["optimizer"], known), np.dtype(told["dtype"])
-    needed = network(layers, tuple(inputs)).size * dtype.itemsize * (1 + len(optimizer.state))
-    if needed != size:
-        raise DataError(f"the file describes a model of {needed} bytes, but holds {size}")
+    return {"frozen": [], "scale": 1.0, **told}
+
+
+def _model(told: dict[str, Any], found: Listing, known: Mapping[str, type], make: Make) -> Any:
+    """Build the model of a description; memory for it is taken only where the file has as much."""
+    _check_counts(told)
+    layers, optimizer, dtype = _parts(told, known)
+    net = network(layers, tuple(told["inputs"]), frozenset(told["frozen"]))
+    _check_arrays(found, _wanted(net, optimizer), dtype)
     model = make(
-        layers,
-        loss=told["loss"],
-        optimizer=optimizer,
-        metrics=told["metrics"],
-        dtype=dtype,
+        loss=told["loss"], optimizer=optimizer, metrics=told["metrics"], dtype=dtype,
         seed=told["seed"],
-    )
-    model._build(tuple(inputs))
-    model._numbers.steps, model._numbers.epochs, model._numbers.since = counts
+    )  # fmt: skip
+    check_outputs(layers, model.loss_function)
+    params = np.zeros(net.size, dtype)
+    state = optimizer.zeros(params)
+    model.layers, model.frozen, model._net = layers, frozenset(told["frozen"]), net
+    counts = {name: told[name] for name in COUNTS} | {"scale": float(told["scale"])}
+    model._numbers = Numbers(params, state, np.zeros(net.extra, dtype), **counts)
+    model._look()
     model._labels = _labels(told["labels"])
     return model
+
+
+def _check_counts(told: dict[str, Any]) -> None:
+    inputs, counts, scale = told["inputs"], [told[k] for k in COUNTS], told["scale"]
+    whole = all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate([*inputs, *counts]))
+    if not whole or len(inputs) > MOST_AXES:
+        raise DataError(f"its sizes are no whole numbers: inputs {inputs}, steps, epochs {counts}")
+    if not isinstance(scale, float) or not 0 < scale < float("inf"):
+        raise DataError(f"the scale of its learning rate is {scale!r}")
+    if told["dtype"] not in ("float32", "float64"):
+        raise DataError(f"its dtype is {told['dtype']!r}, not float32 or float64")
+    if not all(isinstance(name, str) for name in told["frozen"]):
+        raise DataError(f"what is frozen in it are no names: {told['frozen']}")
+    if not isinstance(told["metrics"], list) or len(told["metrics"]) > MOST_METRICS:
+        raise DataError("its metrics are no list of names")
+
+
+def _parts(
+    told: dict[str, Any], known: Mapping[str, type]
+) -> tuple[tuple[Layer, ...], Optimizer, np.dtype[Any]]:
+    layers, optimizer = described.made([told["layers"], told["optimizer"]], known)
+    if not isinstance(layers, tuple) or not all(isinstance(x, Layer) for x in layers):
+        raise DataError("its layers are no list of layers")
+    if not layers:
+        raise DataError("it has no layers")
+    if not isinstance(optimizer, Optimizer):
+        raise DataError(f"its optimizer is {optimizer!r}")
+    return layers, optimizer, np.dtype(told["dtype"])
+
+
+def _wanted(net: Network, optimizer: Optimizer) -> dict[str, tuple[int, ...]]:
+    """Return the arrays that a model has, by the names of a file, with their shapes."""
+    state = {f"{STATE}{k}": (optimizer.size_of(k, net.size),) for k in optimizer.states}
+    return {s.name: tuple(s.shape) for s in net.arrays} | state
+
+
+def _check_arrays(
+    found: Listing, wanted: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any]
+) -> None:
+    """Refuse a file whose arrays are not those of its model."""
+    have = {name for name in found.entries if not name.startswith(KEPT)}
+    if have != set(wanted):
+        missing, more = sorted(set(wanted) - have), sorted(have - set(wanted))
+        told = [f"{what} {', '.join(names[:5])}" for what, names in
+                (("it lacks", missing), ("it has", more)) if names]  # fmt: skip
+        raise DataError(f"its arrays are not those of its model: {'; '.join(told)}")
+    for name, shape in wanted.items():
+        entry = found.entries[name]
+        if entry.code != CODES[dtype.name] or entry.shape != shape:
+            raise DataError(
+                f"{name!r} is {entry.code} {entry.shape}, the model's is {dtype} {shape}"
+            )
 
 
 def _labels(told: Any) -> Array | None:
     if told is None:
         return None
-    kind = np.sctypeDict.get(told[0])
-    if kind is None or np.dtype(kind).kind not in "biuf":
-        raise DataError(f"the file's labels are {told[0]!r}, not numbers")
-    return np.array(told[1], kind)
-
-
-def _metadata(header: dict[str, Any]) -> dict[str, Any]:
-    meta = header.pop("__metadata__", None)
-    text = meta.get("pellucid") if isinstance(meta, dict) else None
-    try:
-        told = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict) or told.get("format") != FORMAT:
-        raise DataError(
-            "the file holds arrays, but no model of this library, or one of a newer version"
-        )
-    return told
-
-
-def _made(told: Any, known: Mapping[str, type]) -> Any:
-    """Build a frozen value from its description; only classes of the table are ever called."""
-    if not isinstance(told, dict):
-        return told
-    name = told.get("type")
-    if not isinstance(name, str) or name not in known:
-        raise DataError(
-            f"the file names the class {name!r}, which is not known",
-            "load(path, custom={name: class})",
-        )
-    return known[name](**{k: _made(v, known) for k, v in told.items() if k != "type"})
+    kind, values = told
+    if kind == "text":
+        if not all(isinstance(text, str) for text in values):
+            raise DataError("its labels are said to be texts, and are not")
+        return np.array(values, str)
+    known = np.sctypeDict.get(kind)
+    if known is None or np.dtype(known).kind not in "biuf":
+        raise DataError(f"its labels are {kind!r}, neither numbers nor texts")
+    return np.array(values, known)

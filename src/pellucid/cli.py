@@ -1,127 +1,156 @@
-"""The command `pellucid`: demo, worked, doctor, cache, version; each imports what it needs."""
+"""The command `pellucid`: what is typed, exit codes, and errors in one line."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+import textwrap
+import traceback
 from collections.abc import Sequence
-from typing import Any
+from importlib import import_module
+from typing import Any, NoReturn
 
 from pellucid._version import __version__
-from pellucid.errors import PellucidError
+from pellucid.commands.catalog import CODES, COMMANDS
+from pellucid.commands.options import Command, Option, settled
+from pellucid.errors import ArgumentError, NonFiniteError, PellucidError, one_of
 
-DEMO: list[tuple[str, type, int | str, str, str]] = [
-    ("--seed", int, 0, "N", "fixes the split, the weights and the shuffles"),
-    ("--epochs", int, 60, "N", "how often to go through the training images"),
-    ("--save", str, "digits.safetensors", "PATH", "where to write the model"),
-    ("--report", str, "digits.html", "PATH", "where to write the page that shows all of it"),
-]
-
-DOCTOR: list[tuple[str, type, Any, str, str]] = [
-    ("--target", str, None, "NAME", "the column to be predicted"),
-    ("--hidden", int, [16], "N", "units of each hidden layer"),
-    ("--activation", str, "relu", "NAME", "of the hidden layers"),
-    ("--rate", float, 0.01, "X", "learning rate of Adam"),
-    ("--epochs", int, None, "N", "how often to go through the rows"),
-    ("--batch", int, 32, "N", "rows in a batch"),
-    ("--seed", int, 0, "N", "fixes the split, the weights and the shuffles"),
-    ("--seconds", float, 10.0, "X", "how long it may take, about"),
-]
+DONE, FAILED, BAD, STOPPED, BROKEN, INTERRUPTED, UNREAD = 0, 1, 2, 3, 4, 130, 141
+WIDTH = 80
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0, or 2 with the error's text instead of a traceback."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    """Run a command; return the exit code: 0, or what the help of `pellucid` says."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in typed
     try:
-        given.run(given)
+        code = _run([word for word in typed if word != "--debug"])
         sys.stdout.flush()
-        return 0
+        return code
     except BrokenPipeError:  # the reader went away, as `head` does: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return UNREAD
     except KeyboardInterrupt:
-        return 130
-    except PellucidError as error:
-        lines = [error.what, f"  try: {error.hint}" if error.hint else ""]
-        print("pellucid:", "\n".join(filter(None, lines)), file=sys.stderr)
-    except OSError as error:
-        print("pellucid:", error, file=sys.stderr)
-    return 2
+        return INTERRUPTED
+    except Exception as error:
+        return _told(error, debug)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("pellucid", description="Neural networks one can see through.")
-    parser.set_defaults(run=lambda _: parser.print_help())
+def _run(typed: Sequence[str]) -> int:
+    name = next((word for word in typed if not word.startswith("-")), "")
+    if name and name not in COMMANDS:
+        raise one_of("command", name, COMMANDS)
+    parser = _parser()
+    given, unknown = parser.parse_known_args(typed)
+    command = COMMANDS.get(getattr(given, "command", ""))
+    if unknown:
+        raise _unknown(unknown[0], command)
+    if command is None:
+        parser.print_help()
+        return DONE
+    words = vars(given)
+    settings = settled(command, words, words.get("config"))
+    module, _, function = command.module.partition(":")
+    done = getattr(import_module(module), function or "run")(settings)
+    return int(done or DONE)
+
+
+def _told(error: Exception, debug: bool) -> int:
+    """Say an error in one line, after all that led to it where that is asked for."""
+    if debug:
+        traceback.print_exception(error)
+    ours = isinstance(error, PellucidError)
+    if isinstance(error, PellucidError):
+        said = f"{error.what}; try: {error.hint}" if error.hint else error.what
+    else:
+        said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    if not ours and not isinstance(error, OSError):
+        said = f"an error of this program, {said}; --debug shows where"
+    print("pellucid:", " ".join(said.split()), file=sys.stderr)
+    if isinstance(error, NonFiniteError):
+        return STOPPED
+    return BAD if ours or isinstance(error, OSError) else BROKEN
+
+
+def _unknown(word: str, command: Command | None) -> ArgumentError:
+    if command is None or not word.startswith("-"):
+        after = f"after {command.name}" if command else "before the command"
+        return ArgumentError(f"{word!r} is not expected {after}", "pellucid --help")
+    names = [name for option in command.options for name in option.names]
+    return one_of(f"option of {command.name}", word.partition("=")[0], [*names, "--config"])
+
+
+# -- the parser ------------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ours, so that they come in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving."""
+        raise ArgumentError(message, f"{self.prog} --help")
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "pellucid",
+        description="Neural networks one can see through.",
+        epilog=f"pellucid COMMAND --help shows options and examples\n\n{CODES}",
+        formatter_class=_Plain,
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"pellucid {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="")
-
-    demo = commands.add_parser("demo", help="learn to read handwritten digits, in seconds")
-    for name, kind, default, metavar, says in DEMO:
-        says = f"{says} (default {default})"
-        demo.add_argument(name, type=kind, default=default, metavar=metavar, help=says)
-    demo.set_defaults(run=_demo)
-
-    worked = commands.add_parser("worked", help="exercises of the teaching documents, solved")
-    worked.add_argument("name", nargs="?", metavar="NAME", help='such as "2-3-1 forward"')
-    worked.add_argument("--blanks", action="store_true", help="leave the results to be filled in")
-    worked.add_argument("--list", action="store_true", help="say which there are")
-    worked.set_defaults(run=_worked)
-
-    doctor = commands.add_parser("doctor", help="say what is wrong with a table, or its training")
-    doctor.add_argument("file", metavar="FILE", help="comma-separated values, names in line 1")
-    for name, kind, default, metavar, says in DOCTOR:
-        says = says if default is None else f"{says} (default {default})"
-        more = {"nargs": "*"} if isinstance(default, list) else {"required": name == "--target"}
-        doctor.add_argument(name, type=kind, default=default, metavar=metavar, help=says, **more)
-    doctor.add_argument("--json", action="store_true", help="print the report as JSON")
-    doctor.set_defaults(run=_doctor)
-
-    cache = commands.add_parser("cache", help="where compiled programs are kept, and how large")
-    cache.add_argument("--clear", action="store_true", help="remove them all")
-    cache.set_defaults(run=_cache)
-
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(run=_version)
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    commands = parser.add_subparsers(title="commands", metavar="", dest="command")
+    for command in COMMANDS.values():
+        one = commands.add_parser(
+            command.name, help=command.says, description=_described(command), allow_abbrev=False,
+            formatter_class=_Plain, epilog=_examples(command), argument_default=argparse.SUPPRESS,
+        )  # fmt: skip
+        for option in command.takes:
+            one.add_argument(option.name, nargs="?", metavar=option.metavar, help=_help(option))
+        for option in command.options:
+            _add(one, option)
+        if command.listed:
+            one.add_argument("--config", metavar="TOML", help="options in a file")
+        one.add_argument("--debug", action="store_true", help="show where an error comes from")
     return parser
 
 
-def _demo(given: argparse.Namespace) -> None:
-    from pellucid.demo import run
+class _Plain(argparse.RawDescriptionHelpFormatter):
+    """Help in 80 columns, whatever the terminal, with lines as they are written."""
 
-    run(given.seed, given.epochs, given.save, given.report)
-
-
-def _worked(given: argparse.Namespace) -> None:
-    from pellucid.exercises import worked
-
-    found = worked() if given.list or not given.name else worked(given.name, blanks=given.blanks)
-    letters = sys.stdout.encoding or "utf-8"  # where it has no σ, a question mark will do
-    print(str(found).encode(letters, "replace").decode(letters))
+    def __init__(self, prog: str, **settings: Any) -> None:
+        argparse.RawDescriptionHelpFormatter.__init__(self, prog, max_help_position=26, width=WIDTH)
 
 
-def _doctor(given: argparse.Namespace) -> None:
-    from pellucid.check.doctor import diagnose
-    from pellucid.check.doctor.frame import read, usual
-
-    frame = read(given.file, given.target)
-    model = usual(frame, given.hidden, given.activation, given.rate, given.seed)
-    found = diagnose(
-        model, frame.X, frame.y, epochs=given.epochs, batch_size=given.batch,
-        budget_seconds=given.seconds,
+def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+    if option.flag:
+        action = argparse.BooleanOptionalAction if option.default else "store_true"
+        parser.add_argument(*option.names, action=action, dest=option.name, help=_help(option))
+        return
+    parser.add_argument(
+        *option.names, dest=option.name, metavar=option.metavar, help=_help(option),
+        nargs="*" if option.many else None,
     )  # fmt: skip
-    print(json.dumps(found.to_json(), ensure_ascii=False) if given.json else found)
 
 
-def _cache(given: argparse.Namespace) -> None:
-    from pellucid import jit
+def _help(option: Option) -> str:
+    default = option.default
+    if option.flag or default is None or default == ():
+        return option.says.replace("%", "%%")
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{option.says} (default {shown})".replace("%", "%%")
 
-    files, size = jit.clear() if given.clear else jit.stored()
-    verb = "removed" if given.clear else "kept"
-    print(f"{jit.cache_folder()}: {files} compiled programs {verb}, {size / 1e6:.1f} MB")
+
+def _described(command: Command) -> str:
+    said = f"{command.says[0].upper()}{command.says[1:]}."
+    return f"{said}\n\n{textwrap.fill(command.about, WIDTH)}" if command.about else said
 
 
-def _version(_: argparse.Namespace) -> None:
-    print(f"pellucid {__version__}")
+def _examples(command: Command) -> str:
+    if not command.examples:
+        return ""
+    lines = [f"  {typed}\n      {does}" for typed, does in command.examples]
+    return "\n".join(["examples", *lines, "", textwrap.dedent(CODES)])

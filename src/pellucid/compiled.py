@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,11 @@ from pellucid.batches import Batch, Numbers
 from pellucid.fit import Loop
 from pellucid.graph import Array
 from pellucid.history import History
-from pellucid.nn.network import Network
+from pellucid.nn.network import Network, Slot
 from pellucid.show.loops import Memory
 from pellucid.show.naming import safe
 from pellucid.show.training import COUNTS, INT, Run
+from pellucid.train import Blueprint
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +45,29 @@ class Drive:
     def __init__(
         self,
         machine: Machine,
-        net: Network,
+        plan: Blueprint,
         numbers: Numbers,
         seed: int,
         data: Batch,
         batch_size: int,
         held: Batch | None,
         shuffle: bool,
-        learning_rate: float,
         logged: int,
         room: dict[str, Array],
     ) -> None:
         self.machine, self.numbers, self.logged = machine, numbers, logged
+        self.optimizer = plan.optimizer
         self.first = numbers.epochs
         sizes = {
             "rows": len(data), "batch": batch_size, "held": len(held) if held else 0,
             "since": numbers.since, "shuffled": int(shuffle), "logged": logged,
         }  # fmt: skip
-        given = _given(net, numbers, data, batch_size, held, room)
+        given = _given(plan, numbers, data, batch_size, held, room)
         self.arrays = {m.name: _array(m, given, sizes, room) for m in machine.run.memory}
         masks = range(len(self.arrays["keys"]) - 1)
         keys = [rng.key(seed, "shuffle"), *(rng.key(seed, "dropout", k) for k in masks)]
         self.arrays["keys"][:] = np.array(keys, np.uint64)
         self.arrays["order"][:] = np.arange(len(data))
-        self.arrays["rates"][0] = learning_rate
         self.clock = self.arrays["clock"]
         self.call = machine.code.bind(*self.arrays.values(), *(sizes[c] for c in COUNTS))
         self.wind()
@@ -81,6 +81,8 @@ class Drive:
     def take(self, most: int) -> bool:
         """Take so many steps; return whether all went well."""
         self.clock[4] = most
+        step = self.numbers.steps + 1 - self.numbers.since
+        self.arrays["rates"][0] = self.optimizer.rate_at(step, self.numbers.scale)
         failed = self.call()
         self.numbers.epochs, _, self.numbers.steps = self.clock[:3].tolist()
         return not failed
@@ -107,8 +109,8 @@ SMALL = 2**15  # numbers that are copied, rather than a call set out for where t
 class Forward:
     """A compiled forward pass, and its memory for the few numbers of rows that it was asked for."""
 
-    def __init__(self, machine: Machine, net: Network, params: Array) -> None:
-        self.machine, self.net, self.params = machine, net, params
+    def __init__(self, machine: Machine, net: Network, numbers: Numbers) -> None:
+        self.machine, self.net, self.numbers = machine, net, numbers
         self.small: dict[int, tuple[Array, Array, Any]] = {}  # by rows: X, prediction, the call
         self.lock = threading.Lock()
 
@@ -134,19 +136,20 @@ class Forward:
 
     def _bound(self, X: Array) -> tuple[Array, Any]:
         sizes = {"rows": len(X), "chunk": min(len(X), CHUNK)}
-        given = {"X": X, **_slots(self.net, self.params, "")}
+        given = {"X": X, **_slots(self.net.slots, self.numbers.params, "")}
+        given |= _slots(self.net.fixed, self.numbers.fixed, "")
         arrays = {m.name: _array(m, given, sizes, {}) for m in self.machine.run.memory}
         return arrays["prediction"], self.machine.code.bind(*arrays.values(), *sizes.values())
 
 
-def _slots(net: Network, flat: Array, before: str) -> dict[str, Array]:
-    """Return every parameter's part of a flat array, by name."""
-    parts = ((safe(f"{before}{s.name}"), s) for s in net.slots)
+def _slots(slots: Sequence[Slot], flat: Array, before: str) -> dict[str, Array]:
+    """Return every array that lies in a flat one, by name."""
+    parts = ((safe(f"{before}{s.name}"), s) for s in slots)
     return {name: flat[s.start : s.stop].reshape(s.shape) for name, s in parts}
 
 
 def _given(
-    net: Network,
+    plan: Blueprint,
     numbers: Numbers,
     data: Batch,
     batch_size: int,
@@ -154,10 +157,12 @@ def _given(
     room: dict[str, Array],
 ) -> dict[str, Array]:
     """Return the arrays that a run shares with the model: data, parameters, gradients, state."""
+    net = plan.net
     grads = _empty("grads", numbers.params.shape, numbers.params.dtype, room)
-    state = {safe(name): array for name, array in numbers.state.items()}
+    state = {safe(name): array for name, array in {**numbers.state, **plan.given}.items()}
     given = {"params": numbers.params, "grads": grads, **state}
-    given |= _slots(net, numbers.params, "") | _slots(net, grads, "d_") | _feeds(data, "", "")
+    given |= _slots(net.slots, numbers.params, "") | _slots(net.fixed, numbers.fixed, "")
+    given |= _slots(net.slots, grads, "d_") | _feeds(data, "", "")
     if batch_size >= len(data):  # one batch of all: nothing is copied
         given |= _feeds(data, "", "_batch")
     return given | (_feeds(held, "held_", "") if held else {})
@@ -234,8 +239,8 @@ class Whole(Loop):
         assert self.machine is not None
         plan = self.stepper.plan
         return Drive(
-            self.machine, plan.net, self.stepper.numbers, self.stepper.seed, self.data,
-            self.batch_size, self.held, self.shuffle, self.learning_rate,
+            self.machine, plan, self.stepper.numbers, self.stepper.seed, self.data,
+            self.batch_size, self.held, self.shuffle,
             max(1, min(self.epochs, LOGGED)), self.stepper.room,
         )  # fmt: skip
 

@@ -53,7 +53,7 @@ def run(seed: int, epochs: int, path: str, page: str, out: IO[str] | None = None
     print(f"Learning to read {len(X):,} handwritten digits, 8 by 8 pixels each;", file=out)
     print(f"{len(X_test)} others are held out, to see what it has understood.", file=out)
     print(file=out, flush=True)
-    history = trained(model, X, y, epochs, (X_test, y_test), Progress(out))
+    history = trained(model, X, y, epochs, (X_test, y_test), Progress(out, every=0))
     if history.stopped:
         print(history.stopped, file=out)
     shares = model.predict(X_test)

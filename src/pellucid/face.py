@@ -32,6 +32,9 @@ from pellucid.graph import value as value
 from pellucid.history import History as History
 from pellucid.model import Sequential as Sequential
 from pellucid.model import load as load
+from pellucid.nn.composite import Concatenate as Concatenate
+from pellucid.nn.composite import Parallel as Parallel
+from pellucid.nn.composite import Residual as Residual
 from pellucid.nn.init import Constant as Constant
 from pellucid.nn.init import Glorot as Glorot
 from pellucid.nn.init import He as He
@@ -41,16 +44,44 @@ from pellucid.nn.init import Normal as Normal
 from pellucid.nn.init import Orthogonal as Orthogonal
 from pellucid.nn.init import Xavier as Xavier
 from pellucid.nn.layer import Activation as Activation
+from pellucid.nn.layer import Composite as Composite
 from pellucid.nn.layer import Dense as Dense
 from pellucid.nn.layer import Dropout as Dropout
 from pellucid.nn.layer import Flatten as Flatten
 from pellucid.nn.layer import Layer as Layer
 from pellucid.nn.layer import Parameter as Parameter
 from pellucid.nn.layer import Shared as Shared
+from pellucid.nn.normalization import BatchNorm as BatchNorm
+from pellucid.nn.normalization import LayerNorm as LayerNorm
+from pellucid.nn.preparing import Missing as Missing
+from pellucid.nn.preparing import Normalize as Normalize
+from pellucid.nn.preparing import OneHot as OneHot
+from pellucid.nn.preparing import Rescale as Rescale
 from pellucid.ops import *
+from pellucid.optim import LBFGS as LBFGS
 from pellucid.optim import SGD as SGD
+from pellucid.optim import Adadelta as Adadelta
+from pellucid.optim import Adagrad as Adagrad
 from pellucid.optim import Adam as Adam
+from pellucid.optim import AdamW as AdamW
+from pellucid.optim import AMSGrad as AMSGrad
+from pellucid.optim import ConstantRate as ConstantRate
+from pellucid.optim import Cosine as Cosine
+from pellucid.optim import CosineRestarts as CosineRestarts
+from pellucid.optim import Exponential as Exponential
+from pellucid.optim import Group as Group
+from pellucid.optim import InverseTime as InverseTime
+from pellucid.optim import JoinedSchedule as JoinedSchedule
+from pellucid.optim import Lion as Lion
+from pellucid.optim import MultiStep as MultiStep
+from pellucid.optim import NAdam as NAdam
+from pellucid.optim import OneCycle as OneCycle
 from pellucid.optim import Optimizer as Optimizer
+from pellucid.optim import Polynomial as Polynomial
+from pellucid.optim import RMSprop as RMSprop
+from pellucid.optim import Schedule as Schedule
+from pellucid.optim import StepDecay as StepDecay
+from pellucid.optim import WarmUp as WarmUp
 from pellucid.sweeps import sweep as sweep
 
 if TYPE_CHECKING:
@@ -66,6 +97,7 @@ if TYPE_CHECKING:
     from pellucid.pages import report as report
     from pellucid.pictures import Picture as Picture
     from pellucid.pictures import draw as draw
+    from pellucid.rate_finder import range_test as range_test
     from pellucid.readings import explain as explain
     from pellucid.readings import why as why
 
@@ -81,6 +113,7 @@ LATER = {
     "explain": "readings",
     "planted_bug": "check.planted",
     "plot": "plot",
+    "range_test": "rate_finder",
     "report": "pages",
     "why": "readings",
     "worked": "exercises",

@@ -62,7 +62,8 @@ class Stepper:
         found = self.programs.get(weighted)
         if found is None:
             step = self.plan.step(weighted)
-            told = replace(step.program, returns=[*step.program.returns, "grads"])
+            returns = dict.fromkeys([*step.program.returns, "grads"])
+            told = replace(step.program, returns=list(returns))
             found = self.programs[weighted] = (step, Runner(told))
         return found
 
@@ -79,21 +80,40 @@ class Stepper:
             self.runs[kind] = training(self.plan, *kind)
         return self.runs[kind]
 
-    def take(self, batch: Batch, learning_rate: float) -> dict[str, float]:
+    def take(self, batch: Batch) -> dict[str, float]:
         """Take one step; return the loss and the metrics of the batch."""
         step, runner = self.program(batch.weights is not None)
         self.numbers.steps += 1
-        given = self.inputs(step, batch, learning_rate)
+        given = self.inputs(step, batch)
+        if self.plan.optimizer.whole:
+            return self._searched(given, batch)
         *found, self.grads = runner(*(given[x.name] for x in step.program.inputs), n=len(batch))
         return dict(zip(step.program.returns, map(float, found), strict=True))
 
-    def inputs(self, step: Step, batch: Batch, rate: float, ahead: int = 0) -> dict[str, Any]:
+    def _searched(self, given: dict[str, Any], batch: Batch) -> dict[str, float]:
+        """Let the optimizer look at the loss where it wants to; return it where the step began."""
+        step, runner = self.program(batch.weights is not None)
+        names = [x.name for x in step.program.inputs]
+        seen: list[dict[str, float]] = []
+
+        def evaluate(params: Array) -> tuple[float, Array]:
+            *found, grads = runner(*({**given, "params": params}[k] for k in names), n=len(batch))
+            seen.append(dict(zip(step.program.returns, map(float, found), strict=False)))
+            return seen[-1]["loss"], grads.copy()
+
+        numbers = self.numbers
+        rate = given["learning_rate"]
+        self.grads = self.plan.optimizer.minimize(evaluate, numbers.params, numbers.state, rate)
+        return seen[0]
+
+    def inputs(self, step: Step, batch: Batch, ahead: int = 0) -> dict[str, Any]:
         """Return what the step that is counted last is given, by name, or one `ahead` of it."""
         numbers = self.numbers
+        t = numbers.steps + ahead - numbers.since
         return {
-            "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "params": numbers.params,
-            "t": numbers.steps + ahead - numbers.since, "learning_rate": rate,
-        } | numbers.state | self._masks(step, len(batch), ahead)  # fmt: skip
+            "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "t": t,
+            "learning_rate": self.plan.optimizer.rate_at(t, numbers.scale),
+        } | numbers.arrays | self.plan.given | self._masks(step, len(batch), ahead)  # fmt: skip
 
     def _masks(self, step: Step, n: int, ahead: int = 0) -> dict[str, Array]:
         masks = {}
@@ -134,7 +154,6 @@ class Loop:
     epochs: int
     batch_size: int
     shuffle: bool
-    learning_rate: float
     callbacks: Sequence[Callback]
     held: Batch | None = None
     backend: Backend = NUMPY
@@ -223,7 +242,7 @@ class Loop:
         first = last - len(flights)
         led = [self._batch_of(step) for step in range(first, last + 1)]
         epoch = self.stepper.numbers.epochs - self.first + 1
-        rest = (self.learning_rate, flights, epoch)
+        rest = (flights, epoch)
         history.failure = failure(Scene(self.stepper, self.data, led, self.entry, *rest))
         history.stopped = f"{history.failure.became} at step {history.failure.step}"
 
@@ -276,7 +295,7 @@ class Stepwise(Loop):
         numbers, total = self.stepper.numbers, dict[str, float]()
         for k, index in enumerate(self._batches(numbers.epochs)):
             batch = self._rows(index)
-            logs = self.stepper.take(batch, self.learning_rate)
+            logs = self.stepper.take(batch)
             if not np.isfinite(logs["loss"]) or (self.stepper.hides and not self._seen()):
                 self._recover(numbers.steps - 1, history)
                 return None
@@ -317,6 +336,6 @@ class Stepwise(Loop):
         while True:
             batches = self._batches(numbers.epochs)
             for k, index in enumerate(batches):
-                loss = self.stepper.take(self._rows(index), self.learning_rate)["loss"]
+                loss = self.stepper.take(self._rows(index))["loss"]
                 numbers.epochs += k + 1 == len(batches)
                 yield loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pellucid import ops
@@ -40,6 +40,12 @@ class Loss:
     @property
     def classifies(self) -> bool:
         return self.targets in ("binary", "classes", "signs")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Say how a copy or a pickle is made again: by name, where it is one of the table."""
+        if NAMES.get(self.name) is self:
+            return loss, (self.name,)
+        return Loss, tuple(getattr(self, f.name) for f in fields(self))
 
 
 LOSSES = [

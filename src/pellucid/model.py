@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid import intake
+from pellucid.adapting import adapt
 from pellucid.backends import Reading, chosen, loop_on, reading, working
 from pellucid.batches import Batch, Numbers
 from pellucid.blackbox import settle
@@ -31,11 +34,11 @@ from pellucid.losses import Loss
 from pellucid.losses import loss as loss_named
 from pellucid.metrics import check_metrics
 from pellucid.nn.layer import Dense, Layer, check_share
-from pellucid.nn.network import Network, initial, network
-from pellucid.optim import Optimizer
+from pellucid.nn.network import Network, check_enough, initial, initial_fixed, network
+from pellucid.optim import Optimizer, Schedule
 from pellucid.optim import optimizer as optimizer_named
 from pellucid.outputs import check_outputs
-from pellucid.parameters import Parameters, views_of
+from pellucid.parameters import Parameters, all_parameters, layer_state, state_views
 from pellucid.run import Runner
 from pellucid.settings import (
     as_callbacks,
@@ -48,6 +51,7 @@ from pellucid.settings import (
 from pellucid.show.python import Program, source
 from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
+from pellucid.weights import Loaded, load_weights
 
 if TYPE_CHECKING:
     from pellucid.explaining.shapes import Shapes
@@ -88,6 +92,7 @@ class Sequential:
         self.seed = as_seed(seed)
         self.layers: tuple[Layer, ...] = ()
         self.history: History | None = None
+        self.frozen: frozenset[str] = frozenset()  # parameters that are not learned, by name
         self._net: Network | None = None
         self._labels: Array | None = None
         self._runners: dict[Any, tuple[Program, Runner]] = {}
@@ -142,15 +147,23 @@ class Sequential:
     def _network(self, shape: tuple[int, ...]) -> Network:
         if not self.layers:
             raise NotBuiltError("the model has no layers", "model.add(pc.Dense(1))")
-        return network(self.layers, shape)
+        return network(self.layers, shape, self.frozen)
 
     def _build(self, shape: tuple[int, ...]) -> None:
         net = self._network(shape)
-        flat = initial(net, self.seed).astype(self.dtype)
         self._net = net
-        state = {name: np.zeros_like(flat) for name in self.optimizer.state}
-        self._numbers = Numbers(flat, state)
-        self._views = views_of(net, flat)
+        self._numbers = self._fresh_numbers(net, self.seed)
+        self._look()
+
+    def _fresh_numbers(self, net: Network, seed: int) -> Numbers:
+        """Return the numbers that training starts from."""
+        flat = initial(net, seed).astype(self.dtype)
+        return Numbers(flat, self.optimizer.zeros(flat), initial_fixed(net, seed).astype(self.dtype))
+
+    def _look(self) -> None:
+        """Look at the numbers anew, through views; forget the programs that were made for others."""
+        numbers = self._numbers
+        self._views = all_parameters(self._built, numbers.params, numbers.fixed)
         self._runners, self._readings, self._scripts = {}, {}, {}
         self._stepper: Stepper | None = None
 
@@ -165,20 +178,46 @@ class Sequential:
 
     @property
     def optimizer(self) -> Optimizer:
-        """How the parameters are updated; set anew, it goes on with the state that both have."""
+        """How the parameters are updated; set anew, it goes on with the old state where that is all it needs."""
         return self._optimizer
 
     @optimizer.setter
     def optimizer(self, chosen: str | Optimizer) -> None:
         self._optimizer = optimizer_named(chosen)
         if self._net is not None:
-            flat, kept = self._numbers.params, self._numbers.state
-            if not kept.keys() >= set(self._optimizer.state):  # a new state counts from step 1
+            kept, fresh = self._numbers.state, self._optimizer.zeros(self._numbers.params)
+            goes_on = all(n in kept and kept[n].shape == a.shape for n, a in fresh.items())
+            if not goes_on:  # a new state counts from step 1
                 self._numbers.since = self._numbers.steps
-            self._numbers.state = {
-                n: kept.get(n, np.zeros_like(flat)) for n in self._optimizer.state
-            }
+            self._numbers.state = {n: kept[n] for n in fresh} if goes_on else fresh
+            self._numbers.scale = 1.0
             self._stepper, self._runners, self._readings, self._scripts = None, {}, {}, {}
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; set anew, training goes on with that one.
+
+        Raises: ArgumentError where it is set and a schedule decides.
+
+        >>> model = Sequential([Dense(1, inputs=1)], optimizer="sgd")
+        >>> model.learning_rate = 0.5
+        >>> model.learning_rate, model.optimizer.learning_rate
+        (0.5, 0.01)
+        """
+        if self._net is None:
+            return self.optimizer.rate_at(1, 1.0)
+        return float(self._given()["learning_rate"])
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        base = self.optimizer.learning_rate
+        if isinstance(base, Schedule):
+            raise ArgumentError(
+                "a schedule decides the learning rate", "model.optimizer = pc.Adam(0.001)"
+            )
+        replace(self.optimizer, learning_rate=rate)  # refuses what is no rate
+        _ = self._built
+        self._numbers.scale = float(rate) / base
 
     @contextmanager
     def _unless_refused(self) -> Iterator[None]:
@@ -198,7 +237,7 @@ class Sequential:
 
     @property
     def params(self) -> Parameters:
-        """The parameters by name: W1, b1, …, as writable views of one flat array."""
+        """The parameters by name: W1, b1, …, as writable views, whether learned or frozen."""
         _ = self._built
         return self._views
 
@@ -207,13 +246,81 @@ class Sequential:
         _ = self._built
         if not isinstance(values, Mapping):
             raise DtypeError(f"params is {values!r}", 'give arrays by name: {"W1": …, "b1": …}')
-        before = self._numbers.params.copy()
+        before = self._numbers.copy()
         try:
             for name, value in values.items():
                 self._views[name] = value
         except (ArgumentError, DtypeError):
-            self._numbers.params[...] = before
+            self._numbers.restore(before)
             raise
+
+    @property
+    def buffers(self) -> Parameters:
+        """What the layers keep without learning it, by name: running means, as writable views."""
+        return layer_state(self._built, self._numbers.fixed)
+
+    def freeze(self, *names: str) -> Sequential:
+        """Keep parameters as they are from now on: freeze("W1", "b*"); all, without names.
+
+        A name may have * for any letters. Their optimizer state is forgotten. Returns the model.
+        Raises: ArgumentError where no parameter has such a name.
+
+        >>> model = Sequential([Dense(2, inputs=2), Dense(1)]).freeze("W1", "b1")
+        >>> sorted(model.frozen)
+        ['W1', 'b1']
+        """
+        return self._learn(self.frozen | self._matching(names))
+
+    def unfreeze(self, *names: str) -> Sequential:
+        """Let frozen parameters be learned again; all, without names. Returns the model.
+
+        What a layer itself says, `Dense(8, trainable=False)`, stays.
+        """
+        return self._learn(self.frozen - self._matching(names))
+
+    def _matching(self, patterns: Sequence[str]) -> frozenset[str]:
+        names = [s.name for s in self._built.parameters]
+        found = {p: [n for n in names if fnmatchcase(n, str(p))] for p in patterns or ("*",)}
+        for pattern, matches in found.items():
+            if not matches:
+                raise one_of("parameter", pattern, names)
+        return frozenset(n for matches in found.values() for n in matches)
+
+    def _learn(self, frozen: frozenset[str]) -> Sequential:
+        """Lay the arrays out anew, with others of them frozen; the values stay."""
+        net, old, numbers = self._built, dict(self._views), self._numbers
+        kept = {k: dict(state_views(net, flat)) for k, flat in numbers.state.items()}
+        self.frozen = frozen
+        self._net = network(self.layers, net.input_shape, frozen)
+        fresh = self._fresh_numbers(self._net, self.seed)
+        state = dict(layer_state(net, numbers.fixed))
+        fresh.steps, fresh.epochs = numbers.steps, numbers.epochs
+        fresh.since, fresh.scale = numbers.since, numbers.scale
+        self._numbers = fresh
+        self._look()
+        self.params = old
+        for name, array in state.items():
+            self.buffers[name] = array
+        if self.optimizer.whole:  # its state is of all parameters at once: it starts anew
+            fresh.since = fresh.steps
+            return self
+        for key, flat in fresh.state.items():
+            views = state_views(self._net, flat)
+            for name in views.keys() & kept[key].keys():
+                views[name][...] = kept[key][name]
+        return self
+
+    def averaged(self) -> Sequential:
+        """Return a copy whose parameters are the running average of training: `Adam(ema=0.999)`.
+
+        Raises: ArgumentError where the optimizer keeps none.
+        """
+        twin = self.copy()
+        if "average" not in twin._numbers.state:
+            raise ArgumentError("the optimizer keeps no average", "optimizer=pc.Adam(ema=0.999)")
+        if twin._numbers.steps > twin._numbers.since:
+            twin._numbers.params[...] = twin._numbers.state["average"]
+        return twin
 
     def reset(self, seed: int | None = None) -> Sequential:
         """Start again: fresh weights and optimizer state, from another seed if one is given.
@@ -224,9 +331,7 @@ class Sequential:
         self.seed = self.seed if seed is None else as_seed(seed)
         self.history, self._labels = None, None
         if self._net is not None:
-            fresh = Numbers(initial(self._net, self.seed).astype(self.dtype), {
-                name: np.zeros_like(a) for name, a in self._numbers.state.items()})  # fmt: skip
-            self._numbers.restore(fresh)
+            self._numbers.restore(self._fresh_numbers(self._net, self.seed))
             self._stepper = None
         return self
 
@@ -236,6 +341,7 @@ class Sequential:
             self.layers, loss=self.loss_function, optimizer=self.optimizer,
             metrics=self.metrics, dtype=self.dtype, seed=self.seed,
         )  # fmt: skip
+        twin.frozen = self.frozen
         if self._net is not None:
             twin._build(self._net.input_shape)
             twin._numbers.restore(self._numbers)
@@ -250,7 +356,7 @@ class Sequential:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _reading=threading.Lock(), _stepper=None)
         if self._net is not None:
-            self._views = views_of(self._net, self._numbers.params)
+            self._look()
 
     def __deepcopy__(self, memo: Any) -> Sequential:
         return self.copy()
@@ -325,10 +431,16 @@ class Sequential:
             train = self._batch(X, y, sample_weight, class_weight)
             train.origin = rows
             checked = None if held is None else self._batch(held[0], held[1], of="validation ")
+            size = min(batch_size or len(train), len(train))
+            check_enough(self._built, len(train), size)
+            if self.optimizer.whole and size < len(train):
+                raise ArgumentError(
+                    f"{type(self.optimizer).__name__} takes all samples at once, not {size} of "
+                    f"{len(train)}", "fit(…, batch_size=None)",
+                )  # fmt: skip
             self._prepare(train, y)
         for callback in hooks:
             callback.model, callback.stopped = self, ""
-        size = min(batch_size or len(train), len(train))
         try:
             how, machine = chosen(backend, self._steps(), train, size, epochs, checked)
         except KeyboardInterrupt:
@@ -338,15 +450,27 @@ class Sequential:
         if verbose > 1:
             print(f"backend {how}: {how.why}")
         validate = (lambda: self._validated(checked)) if checked else None
-        settings = (train, epochs, size, shuffle, self.optimizer.learning_rate, hooks)
+        settings = (train, epochs, size, shuffle, hooks)
         self.history = loop_on(machine)(self._steps(), *settings, checked, how, validate).run()
         return settle(self.history, on_nonfinite)
 
     def _validated(self, held: Batch) -> dict[str, float]:
         return {f"val_{k}": v for k, v in self._evaluated(held).items()}
 
+    def adapt(self, X: Any) -> Sequential:
+        """Let layers such as Normalize learn from samples X; `fit` does so before its first step.
+
+        Returns the model. Raises: as `predict` does for samples.
+        """
+        with self._unless_refused():
+            array = self._features(X)
+            adapt(self._blueprint(), self._numbers, array)
+        return self
+
     def _prepare(self, train: Batch, y: Any) -> None:
         """Trace the step, and remember how the caller writes labels."""
+        if not self._numbers.steps:
+            adapt(self._blueprint(), self._numbers, train.X)
         self._steps().program(train.weights is not None)
         if self._labels is None and self.loss_function is not None:
             self._labels = intake.label_values(y, self.loss_function, self._built.output_shape)
@@ -384,8 +508,9 @@ class Sequential:
         """
         with self._unless_refused():
             batch = self._batch(X, y, sample_weight)
+            check_enough(self._built, len(batch))
             self._prepare(batch, y)
-        return self._steps().take(batch, self.optimizer.learning_rate)["loss"]
+        return self._steps().take(batch)["loss"]
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -402,7 +527,7 @@ class Sequential:
             "X": batch.X,
             "Y": batch.Y,
             "sample_weight": batch.weights,
-            "params": self._numbers.params,
+            **self._numbers.arrays,
         }
         with self._reading:
             found = runner(*(given[leaf.name] for leaf in program.inputs), n=len(batch))
@@ -429,9 +554,9 @@ class Sequential:
             found = self._readings.get(raw)
             if found is None:
                 trained = self._stepper is not None and bool(self._stepper.machines)
-                found = reading(self._blueprint(), raw, self._numbers.params, trained)
+                found = reading(self._blueprint(), raw, self._numbers, trained)
                 self._readings[raw] = found
-            return found(self._numbers.params, array, backend)
+            return found(self._numbers, array, backend)
 
     def predict_classes(self, X: Any) -> Array:
         """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""
@@ -475,6 +600,7 @@ class Sequential:
         """
         with self._unless_refused():
             batch = self._batch(X, y, sample_weight)
+            check_enough(self._built, len(batch))
             found = self._run("gradients", batch, batch.weights is not None)
         return {name.removeprefix("d_"): value for name, value in found.items()}
 
@@ -555,15 +681,17 @@ class Sequential:
         with self._unless_refused():
             batch = self._batch(X, y)
             check_asked(sample, len(batch), notation, digits, fused)
+            check_enough(self._built, len(batch))
             script = self._traced_script(fused, notation == "columns")
-        state = {k: views_of(self._built, flat) for k, flat in self._numbers.state.items()}
+        state = {k: state_views(self._built, flat) for k, flat in self._numbers.state.items()}
         return script, Asked(batch, self._given(), state, sample, notation, digits)
 
     def _given(self) -> dict[str, Any]:
         """Return the numbers that the next step starts from: parameters, state, t and rate."""
         numbers = self._numbers
         step = numbers.steps - numbers.since + 1
-        return {**self.params, "t": step, "learning_rate": self.optimizer.learning_rate}
+        rate = self.optimizer.rate_at(step, numbers.scale)
+        return {**self.params, **self.buffers, "t": step, "learning_rate": rate}
 
     def source(self, backend: str = "numpy") -> str:
         """Return the training step as NumPy code that one could have written by hand.
@@ -598,6 +726,26 @@ class Sequential:
         """
         _ = self._built
         return save(self, path)
+
+    def load_weights(
+        self,
+        path: str | Path,
+        *,
+        only: str | Sequence[str] | None = None,
+        strict: bool = True,
+        names: Mapping[str, str] | None = None,
+    ) -> Loaded:
+        """Read parameters, and what layers keep, from any safetensors file; say what was loaded.
+
+        Optimizer state and counts stay as they are. Args: `only`, names such as "W1" or "b*";
+        `strict`, False to load what has the same name and shape, and leave out the rest; `names`,
+        what the file calls them, where that differs: {"W1": "encoder.weight"}.
+        Raises: DataError, ShapeError for a file that does not fit; the model is then as it was.
+
+            model.load_weights("pretrained.safetensors", only=["W1", "b1"])
+        """
+        _ = self._built
+        return load_weights(self, path, only, strict, names)
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))

@@ -11,6 +11,7 @@ import math
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,15 @@ from pellucid._version import __version__
 from pellucid.errors import ArgumentError, PellucidError
 from pellucid.explaining.html import fragment
 from pellucid.explaining.style import PAGE, STYLE
+from pellucid.files import write
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.model import Sequential
+from pellucid.nn.layer import Dense, Shared
+from pellucid.nn.network import Placed
 from pellucid.pictures import draw
 from pellucid.plot.canvas import library
 from pellucid.plot.measure import classes, classifies, has_one_class
-from pellucid.safetensors import write
 from pellucid.show.mathml import safe
 from pellucid.summary import summary
 
@@ -114,7 +117,7 @@ def report(model: Any, history: Any, X: Any, y: Any, path: str | Path, *, title:
     model._batch(X, y)  # refuses what cannot be shown, before anything is drawn
     subject = Subject(model, history, np.asarray(X), np.asarray(y), _has_plots())
     page = _page(subject, title or f"{' → '.join(_widths(model))} network")
-    write(path, page.encode())
+    write(path, [page.encode()])
     return path
 
 
@@ -213,19 +216,27 @@ def _side(subject: Subject) -> int:
 
 def _neurons(subject: Subject) -> Iterator[str]:
     model, X, y = subject.model, subject.X, subject.y
-    hidden = [s for s in model._built.shapes[:-1] if len(s) == 1 and s[0] != 1]
+    dense = _dense(model)
+    hidden = [one.number for one in dense[:-1] if len(one.shape) == 1 and one.shape != (1,)]
     if not subject.plots or not hidden:
         return
     found = []
     if subject.flat:
-        found.append(_picture(plot.neurons(model, X, y), "What each hidden neuron responds to"))
+        axes = plot.neurons(model, X, y, layer=hidden[0])
+        found.append(_picture(axes, "What each hidden neuron responds to"))
     side = _side(subject)
-    if side:
+    if side and dense[0] is model._built.leaves[0]:
         axes = plot.weights(model, shape=(side, side))
         found.append(_picture(axes, "The weights of the first neurons, as images"))
     said = "The samples as the last hidden layer sees them"
-    found.append(_picture(plot.representation(model, X, y), said))
+    found.append(_picture(plot.representation(model, X, y, layer=hidden[-1]), said))
     yield _figures(found)
+
+
+def _dense(model: Sequential) -> list[Placed]:
+    """Return the dense layers, wherever they are, each in its place."""
+    plain = ((one, one.layer) for one in model._built.leaves)
+    return [o for o, x in plain if isinstance(x.layer if isinstance(x, Shared) else x, Dense)]
 
 
 def _flow(subject: Subject) -> Iterator[str]:
@@ -243,14 +254,17 @@ def _graph(subject: Subject) -> Iterator[str]:
     model, X, y = subject.model, subject.X[:1], subject.y[:1]
     found = [Figure(draw(model, X, y).svg, "One sample on its way through the layers, and back")]
     if all(width.isdigit() and int(width) <= DRAWN for width in _widths(model)):
-        picture = draw(model, X, y, style="network")
-        found.insert(0, Figure(picture.svg, "Neurons and weights, at the first sample"))
+        with suppress(ArgumentError):  # some layers are not drawn as neurons
+            picture = draw(model, X, y, style="network")
+            found.insert(0, Figure(picture.svg, "Neurons and weights, at the first sample"))
     yield _figures(found)
 
 
 def _walkthrough(subject: Subject) -> Iterator[str]:
-    walk = subject.model.explain(subject.X[:1], subject.y[:1])
-    yield "<p>Every number of one training step on the first sample.</p>"
+    few = subject.model._built.least  # one, but for layers that look at a batch as a whole
+    walk = subject.model.explain(subject.X[:few], subject.y[:few])
+    said = "sample" if few == 1 else f"{few} samples"
+    yield f"<p>Every number of one training step on the first {said}.</p>"
     yield f"<details><summary>Show all {len(walk)} steps</summary>{fragment(walk)}</details>"
 
 

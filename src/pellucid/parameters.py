@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from pellucid import intake
 from pellucid.errors import ArgumentError, ShapeError, one_of
 from pellucid.graph import Array
-from pellucid.nn.network import Network
+from pellucid.nn.network import Network, Slot
 
 
 class Parameters(MutableMapping[str, Array]):
@@ -56,5 +56,27 @@ class Parameters(MutableMapping[str, Array]):
 
 
 def views_of(net: Network, flat: Array) -> Parameters:
-    """Return every parameter of a network as a view of its flat array."""
-    return Parameters({s.name: flat[s.start : s.stop].reshape(s.shape) for s in net.slots})
+    """Return every learned parameter of a network as a view of its flat array."""
+    return _views(net.slots, {"learned": flat})
+
+
+def state_views(net: Network, flat: Array) -> Mapping[str, Array]:
+    """Return an optimizer's state by parameter; a single number is that of every one of them."""
+    if flat.size == net.size:
+        return views_of(net, flat)
+    return {s.name: flat for s in net.slots}
+
+
+def all_parameters(net: Network, flat: Array, fixed: Array) -> Parameters:
+    """Return every parameter, learned or frozen, as a view of its flat array."""
+    return _views(net.parameters, {"learned": flat, "frozen": fixed})
+
+
+def layer_state(net: Network, fixed: Array) -> Parameters:
+    """Return what the layers keep without learning it, such as running means."""
+    return _views([s for s in net.fixed if s.kind == "state"], {"state": fixed})
+
+
+def _views(slots: Iterable[Slot], flats: Mapping[str, Array]) -> Parameters:
+    parts = ((s, flats[s.kind]) for s in slots)
+    return Parameters({s.name: flat[s.start : s.stop].reshape(s.shape) for s, flat in parts})

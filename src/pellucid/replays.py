@@ -8,7 +8,6 @@ operands  what one element was computed from
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from pellucid.causes import clash, infinite
 from pellucid.graph import Array, Node, computed, order
-from pellucid.nn.network import Network, Slot, forward, parameters
+from pellucid.nn.network import Slot, forward, parameters
 from pellucid.ops.core import axes_of
 from pellucid.show.formula import Symbols, is_product
 from pellucid.train import Blueprint, Step
@@ -176,18 +175,12 @@ class Names:
 def _layers(plan: Blueprint) -> dict[str, int]:
     """Return the layer of every name, counted from 0: the first at which that name comes up."""
     net = plan.net
-    found = {slot.name: slot.layer for slot in net.slots}
-    given = parameters(net, plan.flat)
+    found = {slot.name: slot.layer for slot in net.arrays}
+    given = parameters(net, plan.flat, plan.fixed)
     for k in range(len(net.layers)):
-        for name in forward(_first(net, k + 1), plan.X, given, plan.drawing([])):
+        for name in forward(net.part(0, k + 1), plan.X, given, plan.drawing([])):
             found.setdefault(name, k)
     return found | {f"penalty{net.numbers[k]}": k for k in reversed(range(len(net.layers)))}
-
-
-def _first(net: Network, count: int) -> Network:
-    """Return the lower layers alone."""
-    return replace(net, layers=net.layers[:count], owners=net.owners[:count],
-                   numbers=net.numbers[:count])  # fmt: skip
 
 
 # -- what an element was computed from -----------------------------------------------------------

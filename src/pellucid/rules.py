@@ -19,6 +19,8 @@ from pellucid.ops.reduce import (
     plain_logsumexp,
     plain_softmax,
     softmax_slope,
+    standard_steps,
+    standardize,
 )
 from pellucid.ops.shape import _transpose
 from pellucid.rewrite import Fold, Rule, number, rebuilt
@@ -60,6 +62,12 @@ FUSIONS = [
          lambda x: (ops.log(ops.exp(x)), x),
          why="each undoes the other", fuses=True),
 ]
+
+
+def _in_steps(x: Node, axis: Any, eps: float) -> Node:
+    """Standardize step by step; a hole of a rule, of unknown shape, has no axes to look at."""
+    return x if x.shape is None else standard_steps(x, axis, eps)
+
 
 # -- slopes as the textbook has them -------------------------------------------------------------
 
@@ -107,6 +115,10 @@ VALUES = [
          why="ln softmax(z) = z - logsumexp(z), summed with the weights y",
          error="absolute error 1 ulp of z, where the loss is near 0",
          domain=((-5, 5), (0, 1)), shapes=((4, 3), (4, 3))),
+    Rule("standard scores, step by step",
+         lambda x, *, axis, eps: (standardize(x, axis, eps), _in_steps(x, axis, eps)),
+         why="a line each for mean and variance, which have other readers",
+         settings={"axis": 1, "eps": 1e-5}),
     Rule("usual softmax",
          lambda x, *, axis: (ops.softmax(x, axis), plain_softmax(x, axis)),
          why="the largest entry counted with the others, and x - max(x) rounded once",
@@ -122,6 +134,7 @@ VALUES = [
          error="absolute error 1 ulp of 1, where the result is near 0",
          settings={"axis": 1, "keepdims": True}),
 ]
+
 
 # -- algebra -----------------------------------------------------------------------------------
 

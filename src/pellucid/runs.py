@@ -6,8 +6,9 @@ from pellucid import ops
 from pellucid.graph import Node, symbolic
 from pellucid.passes import Graph, simplified, unlabeled
 from pellucid.show.loops import Looped, looped
+from pellucid.show.lower import NotLoops
 from pellucid.show.training import Parts, Run, prediction, run
-from pellucid.train import Blueprint, Mask, number_leaf
+from pellucid.train import Blueprint, Mask
 
 
 def training(plan: Blueprint, weighted: bool = False, held: int = 0, batch: int = 32) -> Run:
@@ -15,6 +16,10 @@ def training(plan: Blueprint, weighted: bool = False, held: int = 0, batch: int 
 
     `held`: about so many held-out samples are evaluated at each epoch's end.
     """
+    if plan.optimizer.whole:
+        kind = type(plan.optimizer).__name__
+        raise NotLoops(f"{kind} looks where to go before every step, which no loop says",
+                       'backend="numpy"')  # fmt: skip
     masks: list[Mask] = []
     gradients = _gradients(plan, masks, weighted, batch)
     evaluate = _evaluate(plan, held) if held else None
@@ -39,23 +44,29 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool, batch: int) -
     graph = simplified(plan.with_gradients(traced))
     out, views = graph.outputs, _views(plan, graph)
     weights = [plan.weights] if weighted else []
+    kept = {k: out[f"new_{k}"] for k in plan.kept(out)}
     inputs = [plan.X, plan.Y, *weights, *(m.leaf for m in masks), *views]
     results = {f"d_{s.name}": out[f"d_{s.name}"] for s in plan.backwards()}
     doc = "Return loss and metrics of a batch; write the gradient of every parameter."
     names = {**views, **graph.names}
     numbers = _numbers(plan, graph)
-    return looped("gradients", inputs, numbers, results, names=names, doc=doc, batch=batch)
+    return looped("gradients", inputs, numbers, results, kept, names, doc, batch)
 
 
 def _update(plan: Blueprint) -> Looped:
-    """The formula of the optimizer; `check` is 0, or NaN where anything is not finite."""
+    """The formula of the optimizer; `check` is 0, or NaN where anything is not finite.
+
+    What the layers keep has been stored by then, and is looked at as well.
+    """
     grads = symbolic("grads", (plan.net.size,), plan.dtype)
-    t, rate = number_leaf("t"), number_leaf("learning_rate")
-    new, state = plan.optimizer.update(plan.flat, grads, plan.state, t, rate)
-    stores = {**state, "params": new}
+    stores = plan.updated(grads)
+    kept = [symbolic(s.name, s.shape, plan.dtype) for s in plan.changing]
     check = ops.sum(sum((x * 0.0 for x in stores.values()), grads * 0.0))
-    graph = simplified(unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}}))
-    inputs = [plan.flat, grads, *plan.state.values(), t, rate]
+    check = sum((ops.sum(x * 0.0) for x in kept), check)
+    bare = unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}})
+    graph = plan.scheduled(simplified(bare))
+    inputs = [plan.flat, grads, *plan.state.values(), *plan.tables.values()]
+    inputs += [*kept, plan.t, plan.learning_rate]
     changed = {k: graph.outputs[f"new_{k}"] for k in stores}
     doc = f"Take one step of {type(plan.optimizer).__name__}; return 0, or NaN after a failure."
     returns = {"check": graph.outputs["check"]}
@@ -81,4 +92,4 @@ def _numbers(plan: Blueprint, graph: Graph) -> dict[str, Node]:
 
 
 def _views(plan: Blueprint, graph: Graph) -> dict[Node, str]:
-    return {graph.outputs[s.name]: s.name for s in plan.net.slots}
+    return {node: name for name, node in plan.views(graph.outputs).items()}

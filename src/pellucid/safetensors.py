@@ -4,126 +4,263 @@
     header    JSON: {"__metadata__": {…}, "W1": {"dtype", "shape", "data_offsets"}, …}
     data      the arrays, one after another
 
-A file is written under another name, flushed and renamed, so that an old one stays whole if that
-fails. A small writer and reader of our own: the format is this short, and the official package
-has no build for the browser.
+A small writer and reader of our own: the format is this short, the official package has no build
+for the browser, and its NumPy writer takes the bytes of a strided array as they lie. A file is
+checked as a whole before an array of it is read: nothing that it says of itself is believed.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from pellucid import files
 from pellucid.errors import ArgumentError, DataError
 from pellucid.graph import Array
 
-DTYPES: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"),
+    "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I16": np.dtype("<i2"), "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"), "U32": np.dtype("<u4"), "U16": np.dtype("<u2"), "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}  # fmt: skip
 CODES = {v.name: k for k, v in DTYPES.items()}
-LARGEST_HEADER = 16 * 1024 * 1024
+BRAIN = "BF16"  # the upper half of a float32, which NumPy has no name for: it can be read
+WIDTHS = {code: dtype.itemsize for code, dtype in DTYPES.items()} | {BRAIN: 2}
+LARGEST_HEADER = 2**20  # bytes; read as JSON it takes some forty times as much memory
+MOST_AXES = 32
+CHUNK = 2**20  # bytes that are read at a time
+
+# what a file of another kind begins with
+OTHERS = {
+    b"PK\x03\x04": "a zip archive, as NumPy and PyTorch write them",
+    b"\x80": "a pickle, which could hold any code",
+    b"\x89HDF": "an HDF5 file, as older versions of Keras write them",
+    b"\x93NUMPY": "one array of NumPy",
+    b"\x1f\x8b": "a gzip archive",
+}
 
 
-def packed(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
-    """Return the bytes of a file with these arrays."""
-    header: dict[str, Any] = {"__metadata__": dict(metadata)}
-    parts, start = [], 0
-    for name, array in tensors.items():
-        data = np.ascontiguousarray(array, DTYPES[CODES[array.dtype.name]]).tobytes()
-        header[name] = {
-            "dtype": CODES[array.dtype.name],
-            "shape": list(array.shape),
-            "data_offsets": [start, start + len(data)],
-        }
-        parts.append(data)
-        start += len(data)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + b"".join(parts)
+@dataclass(frozen=True)
+class Entry:
+    """One array of a file: its type, its shape, and where its bytes lie in the data."""
+
+    code: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write all or nothing: another name first, then a rename."""
-    if not path.parent.is_dir():
-        raise ArgumentError(f"there is no folder {str(path.parent)!r} to save in", "make it first")
-    if path.is_dir():
-        raise ArgumentError(
-            f"{str(path)!r} is a folder", "give a file name, such as model.safetensors"
-        )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Listing:
+    """What a file holds, all of it checked; `base` is where the data begins."""
+
+    path: Path
+    metadata: dict[str, str]
+    entries: dict[str, Entry]
+    base: int
+
+    def fill(self, wanted: Mapping[str, Array], names: Mapping[str, str] | None = None) -> None:
+        """Read arrays into those given, of the same shapes; `names` are theirs in the file."""
+        names = names or {}
+        with self.path.open("rb") as file:
+            for name, array in wanted.items():
+                self._read(file, names.get(name, name), array)
+
+    def array(self, name: str) -> Array:
+        """Return one array, in memory of its own."""
+        entry = self.entries[name]
+        dtype = np.dtype(np.float32) if entry.code == BRAIN else DTYPES[entry.code]
+        found = np.empty(entry.shape, dtype.newbyteorder("="))
+        self.fill({name: found})
+        return found
+
+    def _read(self, file: IO[bytes], name: str, array: Array) -> None:
+        """Copy one array in, some of it at a time, so that it takes no memory of its own."""
+        entry = self.entries[name]
+        target = array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
+        flat, width = target.reshape(-1), WIDTHS[entry.code]
+        file.seek(self.base + entry.start)
+        for at in range(0, flat.size, CHUNK // width):
+            part = flat[at : at + CHUNK // width]
+            content = file.read(part.size * width)
+            if len(content) != part.size * width:
+                raise DataError(f"{self.path.name} ends within {name!r}: it has changed meanwhile")
+            part[...] = _decoded(content, entry.code)
+        if target is not array:
+            array[...] = target
 
 
-def read(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return a file's header and its data; sizes are checked before anything is read."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(size - 8, LARGEST_HEADER):
-            raise DataError(
-                f"{path.name} is no whole safetensors file: a header of {length} bytes in {size}"
-            )
-        text, data = file.read(length), file.read()
-    try:
-        header = json.loads(text.decode(), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path.name}: its header is not JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise DataError(f"{path.name}: its header is not a table of arrays")
-    return header, data
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name!r} stands there twice")
-        found[name] = value
+def _decoded(content: bytes, code: str) -> Array:
+    if code == BRAIN:
+        return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
+    found: Array = np.frombuffer(content, DTYPES[code])
     return found
 
 
-def fill(wanted: Mapping[str, Array], header: Mapping[str, Any], data: bytes) -> None:
-    """Copy every array in, after all of them have been checked."""
-    if set(wanted) != set(header):
-        odd = sorted(set(wanted) ^ set(header))
-        raise DataError(f"the file's arrays are not the model's: {', '.join(odd[:5])}")
-    found, end = {}, 0
-    for name, entry in sorted(header.items(), key=lambda item: _start(item[1])):
-        array, end = _tensor(name, entry, data, end, wanted[name])
-        found[name] = array
-    if end != len(data):
-        raise DataError(f"the file has {len(data) - end} bytes that belong to no array")
-    for name, array in found.items():
-        wanted[name][...] = array
+# -- writing -------------------------------------------------------------------------------------
 
 
-def _start(entry: Any) -> int:
-    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    good = isinstance(offsets, list) and len(offsets) == 2 and all(type(k) is int for k in offsets)
-    return offsets[0] if good else -1  # type: ignore[index]
+def write(path: Path, tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    """Write arrays to a file, all or nothing.
+
+    Raises: ArgumentError for a type that the format does not have, or a header too long to be read.
+    """
+    files.write(path, packed(tensors, metadata))
 
 
-def _tensor(name: str, entry: Any, data: bytes, end: int, like: Array) -> tuple[Array, int]:
-    start = _start(entry)
-    if start != end:
-        raise DataError(f"{name!r}: its bytes start at {start}, but the arrays before end at {end}")
-    stop, code, shape = entry["data_offsets"][1], entry.get("dtype"), entry.get("shape")
-    if code != CODES[like.dtype.name] or shape != list(like.shape):
-        raise DataError(
-            f"{name!r} is {code} {shape}, the model's is {like.dtype} {list(like.shape)}"
+def packed(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> Iterator[files.Bytes]:
+    """Return the bytes of a file with these arrays, part by part; of strided ones, in C order."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    start = 0
+    for name, array in tensors.items():
+        if array.dtype.name not in CODES:
+            raise ArgumentError(f"{name!r} is of type {array.dtype}, which the file cannot hold")
+        offsets = [start, start + array.nbytes]
+        code, start = CODES[array.dtype.name], offsets[1]
+        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": offsets}
+    text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > LARGEST_HEADER:
+        raise ArgumentError(
+            f"the model's description is {len(text):,} bytes long, and a file's header at most "
+            f"{LARGEST_HEADER:,}",
+            "fewer layers, or np.savez(path, **model.params)",
         )
-    if stop - start != like.nbytes or stop > len(data):
+    return _parts(text, tensors)
+
+
+def _parts(text: bytes, tensors: Mapping[str, Array]) -> Iterator[files.Bytes]:
+    yield len(text).to_bytes(8, "little")
+    yield text
+    for array in tensors.values():
+        dense = np.ascontiguousarray(array, DTYPES[CODES[array.dtype.name]])
+        if dense.size:
+            yield dense.reshape(-1).view(np.uint8).data
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def listing(path: Path) -> Listing:
+    """Return what a file holds; nothing but its header is read, and no more of it than there is.
+
+    Raises: ArgumentError where there is no such file, DataError for one that is not whole.
+    """
+    if not path.is_file():
+        raise ArgumentError(f"there is no file {str(path)!r}", "model.save(path) writes one")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        text = _header(file, path.name, size)
+    try:
+        header = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path.name}: its header cannot be read as JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise DataError(f"{path.name}: its header is no table of arrays")
+    metadata = _metadata(header.pop("__metadata__", {}), path.name)
+    base = 8 + len(text)
+    try:
+        entries = {name: _entry(name, told) for name, told in header.items()}
+        _check_tiles(entries, size - base)
+    except DataError as error:
+        raise DataError(f"{path.name}: {error.what}") from None
+    return Listing(path, metadata, entries, base)
+
+
+def _header(file: IO[bytes], name: str, size: int) -> bytes:
+    first = file.read(8)
+    length = int.from_bytes(first, "little")
+    if len(first) < 8 or length > size - 8 or length > LARGEST_HEADER or file.read(1) != b"{":
+        kind = next((told for begin, told in OTHERS.items() if first.startswith(begin)), "")
+        about = f"a header of {length:,} bytes in a file of {size:,}"
+        why = f"it is {kind}" if kind else about
+        if length <= size - 8 and length > LARGEST_HEADER:
+            why += f", where {LARGEST_HEADER:,} are the most that is read"
+        raise DataError(f"{name} is no whole safetensors file: {why}")
+    file.seek(8)
+    return file.read(length)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"{twice!r} stands there twice")
+    return found
+
+
+def _refused(word: str) -> float:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _metadata(told: Any, name: str) -> dict[str, str]:
+    if not isinstance(told, dict) or not all(isinstance(text, str) for text in told.values()):
+        raise DataError(f"{name}: its metadata is no table of texts")
+    return told
+
+
+def _entry(name: str, told: Any) -> Entry:
+    """Check what a header says of one array."""
+    if not _proper(name):
+        raise DataError(f"{name!r} cannot be an array's name")
+    if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
+        raise DataError(f"{name!r} is not described by dtype, shape and data_offsets")
+    code, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    if not isinstance(code, str) or code not in WIDTHS:
+        raise DataError(f"{name!r} is of type {code!r}, which is none of {', '.join(WIDTHS)}")
+    if not _whole(shape) or len(shape) > MOST_AXES:
+        raise DataError(f"{name!r} has the shape {_short(shape)}")
+    if not _whole(offsets) or len(offsets) != 2:
         raise DataError(
-            f"{name!r} needs {like.nbytes} bytes, but lies from {start} to {stop} of {len(data)}"
+            f"{name!r} lies at {_short(offsets)}, which is not from one byte to another"
         )
-    return np.frombuffer(data[start:stop], DTYPES[code]).reshape(like.shape), stop
+    start, stop = offsets
+    needed = math.prod(shape) * WIDTHS[code]
+    if stop - start != needed:
+        raise DataError(
+            f"{name!r}, {code} of shape {shape}, needs {_short(needed)} bytes, but lies from "
+            f"{_short(start)} to {_short(stop)}"
+        )
+    return Entry(code, tuple(shape), start, stop)
+
+
+def _proper(name: str) -> bool:
+    """Refuse what could be taken for a path, and what no terminal can show."""
+    outside = name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name)
+    return bool(name) and not outside and name.isprintable()
+
+
+def _whole(numbers: Any) -> bool:
+    return isinstance(numbers, list) and all(type(k) is int and k >= 0 for k in numbers)
+
+
+def _short(value: Any) -> str:
+    told = repr(value) if not isinstance(value, int) or value < 2**63 else "more than 2^63"
+    return told if len(told) < 60 else f"{told[:56]} …"
+
+
+def _check_tiles(entries: Mapping[str, Entry], size: int) -> None:
+    """Refuse arrays that overlap, leave holes, go beyond the file, or do not fill it."""
+    end, before = 0, ""
+    for name, entry in sorted(entries.items(), key=lambda item: (item[1].start, item[1].stop)):
+        if entry.start != end:
+            what = "overlaps what is before it" if entry.start < end else "leaves a hole before it"
+            told = f"{what}{', ' + repr(before) if before else ''}"
+            raise DataError(f"{name!r} {told}: it begins at {_short(entry.start)}, not at {end}")
+        if entry.stop > size:
+            raise DataError(
+                f"{name!r} ends at byte {_short(entry.stop)} of the data, of which there are {size}"
+            )
+        end, before = entry.stop, name
+    if end != size:
+        raise DataError(f"{size - end} bytes at its end belong to no array")

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.dims import Shape, show
-from pellucid.nn.network import BATCH, Network, Slot
+from pellucid.nn.layer import Composite
+from pellucid.nn.network import BATCH, Network, Placed, Slot
 from pellucid.optim import Optimizer
 
 
@@ -41,15 +42,18 @@ def summary(
         for row in rows
     ]
     lines.insert(1, "─" * (sum(widths) + 4))
-    lines += [lines[1], f"{net.size:,} parameters, {dtype.name}"]
-    return "\n".join([*lines, *_memory(net.size * dtype.itemsize, optimizer, buffers)])
+    lines += [lines[1], _total(net, dtype)]
+    return "\n".join([*lines, *_memory(net.size, dtype.itemsize, optimizer, buffers)])
 
 
-def _memory(each: int, optimizer: Optimizer, buffers: Buffers | None) -> list[str]:
+def _memory(
+    count: int, each: int, optimizer: Optimizer, buffers: Buffers | None
+) -> list[str]:
     """Return what training keeps in memory at once: the peak, and what it is made of."""
-    parts = {"parameters": each, "gradients": each}
-    if optimizer.state:
-        parts[f"{type(optimizer).__name__}'s state"] = each * len(optimizer.state)
+    parts = {"parameters": count * each, "gradients": count * each}
+    if optimizer.states:
+        kept = sum(optimizer.size_of(name, count) for name in optimizer.states)
+        parts[f"{type(optimizer).__name__}'s state"] = kept * each
     batch = ""
     if buffers is not None:
         parts["activations"] = sum(_count_of(s) * kind.itemsize for s, kind in buffers)
@@ -64,20 +68,49 @@ def _count_of(shape: Any) -> int:
     return math.prod(int(eval(str(size), {}, sizes)) for size in shape)
 
 
+def _total(net: Network, dtype: np.dtype[Any]) -> str:
+    """Return how many parameters there are, and what is not learned."""
+    frozen = sum(_numbers(s) for s in net.fixed if s.kind == "frozen")
+    kept = sum(_numbers(s) for s in net.fixed if s.kind == "state")
+    more = f", {frozen:,} of them frozen" if frozen else ""
+    more += f", and {kept:,} numbers that layers keep" if kept else ""
+    return f"{net.size + frozen:,} parameters{more}, {dtype.name}"
+
+
+def _numbers(slot: Slot) -> int:
+    return slot.stop - slot.start
+
+
 def _layers(net: Network) -> Rows:
+    slots = {s.name: s for s in net.arrays}
+    return [row for placed in net.placed for row in _rows(placed, slots, "")]
+
+
+def _rows(placed: Placed, slots: dict[str, Slot], pad: str) -> Rows:
+    """Return the row of a layer, and below it those of the layers that it holds.
+
+    A shared layer's arrays are counted where they come first: `slots` are those not yet counted.
+    """
+    inner = isinstance(placed.layer, Composite)
     rows: Rows = []
-    for k, layer in enumerate(net.layers):
-        own = [s for s in net.slots if s.layer == k]
-        rows.append((repr(layer), show((BATCH, *net.shapes[k])), _count(own)))
-    return rows
+    if inner:
+        for each in placed.inner:
+            rows += _rows(each, slots, f"{pad}  ")
+    own = [slots.pop(name) for _, name in placed.owner if name in slots]
+    what = type(placed.layer).__name__ if inner else repr(placed.layer)
+    head = (pad + what, show((BATCH, *placed.shape)), "" if inner else _count(own))
+    return [head, *rows]
 
 
 def _count(slots: list[Slot]) -> str:
-    """Return how a layer's count comes about: 2·8 + 8 = 24."""
-    if not slots:
-        return "0"
-    total = sum(s.stop - s.start for s in slots)
-    return f"{' + '.join('·'.join(map(str, s.shape)) for s in slots)} = {total}"
+    """Return how a layer's count comes about: 2·8 + 8 = 24; and what it keeps besides."""
+    parts = [s for s in slots if s.kind != "state"]
+    sizes = ["·".join(map(str, s.shape)) for s in parts]
+    total = f"{' + '.join(sizes)} = {sum(map(_numbers, parts))}" if parts else "0"
+    frozen = [s.name for s in parts if s.kind == "frozen"]
+    total += f", frozen: {', '.join(frozen)}" if frozen else ""
+    kept = sum(_numbers(s) for s in slots if s.kind == "state")
+    return f"{total}, keeps {kept}" if kept else total
 
 
 def _size(count: float) -> str:

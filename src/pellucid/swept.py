@@ -225,7 +225,7 @@ class Report:
     """What is told while a sweep is on its way: a live bar, or one line where it is piped."""
 
     def __init__(self, verbose: int) -> None:
-        self.verbose, self.bar = verbose, Progress()
+        self.verbose, self.bar = verbose, Progress(every=0)
         self.count = self.judged = self.converged = 0
         self.best = math.inf
 

@@ -6,7 +6,7 @@ Blueprint   what a model is made of, and the graphs that follow from it, each tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,22 +16,23 @@ import numpy as np
 from pellucid import ops
 from pellucid.dims import Shape
 from pellucid.errors import ArgumentError
-from pellucid.graph import Node, order, symbolic
+from pellucid.graph import Array, Node, order, symbolic
 from pellucid.losses import Loss
 from pellucid.metrics import metric
 from pellucid.nn.layer import Draw
-from pellucid.nn.network import BATCH, Network, forward, parameters, penalty
+from pellucid.nn.network import BATCH, Network, Slot, parameters, penalty, still, walked
 from pellucid.op import HELPERS
 from pellucid.optim import Optimizer
 from pellucid.passes import Graph, differentiated, fused, simplified, unlabeled
+from pellucid.rewrite import substitute
 from pellucid.rules import shares
 from pellucid.show.python import Program, Section
 
 Function = Callable[..., Any]
 # what every printed step calls its own values
 STEP_NAMES = (
-    *("X", "Y", "sample_weight", "params", "t", "learning_rate", "n", "np", "step"),
-    *("loss", "data_loss", "scores", "prediction", "grads"),
+    *("X", "Y", "sample_weight", "params", "fixed", "t", "learning_rate", "n", "np", "step"),
+    *("loss", "data_loss", "scores", "prediction", "grads", "clipped", "shares", "decay"),
 )
 
 
@@ -70,35 +71,110 @@ class Blueprint:
         return symbolic("params", (self.net.size,), self.dtype)
 
     @cached_property
+    def fixed(self) -> Node:
+        """Frozen parameters and the layers' state, as one flat array."""
+        return symbolic("fixed", (self.net.extra,), self.dtype)
+
+    @cached_property
+    def t(self) -> Node:
+        return number_leaf("t")
+
+    @cached_property
+    def learning_rate(self) -> Node:
+        return number_leaf("learning_rate")
+
+    @cached_property
     def state(self) -> dict[str, Node]:
+        """The arrays that the optimizer's formula keeps, as leaves."""
+        if self.optimizer.whole:
+            return {}
         taken = self._taken()
-        for name in filter(taken, self.optimizer.state):
+        for name in filter(taken, self.optimizer.states):
             raise ArgumentError(
                 f"{type(self.optimizer).__name__} calls a state {name!r}, which means something "
                 "else in the training step",
                 "give it another name",
             )
-        return {name: symbolic(name, (self.net.size,), self.dtype) for name in self.optimizer.state}
+        return {
+            name: symbolic(name, (self.optimizer.size_of(name, self.net.size),), self.dtype)
+            for name in self.optimizer.states
+        }
+
+    @cached_property
+    def given(self) -> dict[str, Array]:
+        """What differs from parameter to parameter, one value for each element, by its leaf's name.
+
+        shares   the learning rate, as a multiple of the optimizer's
+        decay    the weight decay
+        """
+        shares = [self.optimizer.share_of(s.name) for s in self.net.slots]
+        decays = [self.optimizer.decay_of(s.name, len(s.shape)) for s in self.net.slots]
+        sizes = [s.stop - s.start for s in self.net.slots]
+        both = {"shares": shares, "decay": decays}
+        return {k: np.repeat(v, sizes).astype(self.dtype) for k, v in both.items() if varies(v)}
+
+    @cached_property
+    def tables(self) -> dict[str, Node]:
+        """The leaves of `given`."""
+        return {name: symbolic(name, (self.net.size,), self.dtype) for name in self.given}
+
+    def updated(self, grads: Node) -> dict[str, Node]:
+        """Return what one step of the optimizer makes of its state and of the parameters."""
+        if self.optimizer.whole:  # it asks for the gradient, and then decides
+            return {}
+        slots, optimizer = self.net.slots, self.optimizer
+        rate = self.learning_rate
+        share = self.tables.get("shares", optimizer.share_of(slots[0].name))
+        decay = self.tables.get("decay", optimizer.decay_of(slots[0].name, len(slots[0].shape)))
+        if not isinstance(share, float) or share != 1:
+            rate = ops.named(rate * share, "rates")
+        parts = [(s.start, s.stop) for s in slots]
+        new, state = optimizer.step(self.flat, grads, self.state, self.t, rate, decay, parts)
+        return {**state, "params": new}
 
     def step(self, weighted: bool = False) -> Step:
         """Trace one training step."""
         masks: list[Mask] = []
-        traced = self.traced(self.drawing(masks), weighted)
-        graph = self.with_gradients(traced)
+        graph = self.with_gradients(self.traced(self.drawing(masks), weighted))
         grads = _joined([graph.outputs[f"d_{s.name}"] for s in self.net.slots])
-        t, rate = number_leaf("t"), number_leaf("learning_rate")
-        new, state = self.optimizer.update(self.flat, grads, self.state, t, rate)
-        stores = {**state, "params": new}
+        stores = self.updated(grads)
+        stores |= {k: graph.outputs[f"new_{k}"] for k in self.kept(graph.outputs)}
         whole = unlabeled(
             {**graph.outputs, "grads": grads, **{f"new_{k}": v for k, v in stores.items()}}
         )
         named = Graph(whole.outputs, {**whole.names, **graph.names}, graph.steps)
-        done = simplified(named)
+        done = self.scheduled(simplified(named))
         inputs = [self.X, self.Y, *([self.weights] if weighted else []), *(m.leaf for m in masks)]
-        inputs += [self.flat, *self.state.values(), t, rate]
+        inputs += [self.flat, self.fixed, *self.state.values(), *self.tables.values()]
+        inputs += [self.t, self.learning_rate]
         used = {*order(done.outputs.values()), self.X, self.Y, self.flat, *self.state.values()}
         program = self._printed_step(done, [x for x in inputs if x in used], list(stores))
         return Step(program, masks, done)
+
+    def scheduled(self, graph: Graph) -> Graph:
+        """Put the formula of a schedule where the learning rate is read.
+
+        It comes last, so that no rule takes it apart and multiplies arrays by its pieces.
+        """
+        if self.optimizer.schedule is None:
+            return graph
+        rate = simplified(unlabeled({"rate": self.optimizer.rate(self.t)}))
+        place = {self.learning_rate: rate.outputs["rate"]}
+        outputs = substitute(graph.outputs.values(), place)
+        named = zip(substitute(graph.names, place), graph.names.values(), strict=True)
+        outputs_by_name = dict(zip(graph.outputs, outputs, strict=True))
+        return Graph(outputs_by_name, {**dict(named), **rate.names}, graph.steps)
+
+    def kept(self, outputs: Mapping[str, Any]) -> list[str]:
+        """Return the names of the layers' state that a step changes."""
+        return [s.name for s in self.net.fixed if f"new_{s.name}" in outputs]
+
+    @cached_property
+    def changing(self) -> list[Slot]:
+        """The layers' state that a step changes."""
+        p = parameters(self.net, self.flat, self.fixed)
+        state = walked(self.net, self.X, p, still).state
+        return [s for s in self.net.fixed if s.name in state]
 
     def drawing(self, masks: list[Mask]) -> Draw:
         """Return what makes dropout masks: each is an input, which is noted in `masks`."""
@@ -112,20 +188,39 @@ class Blueprint:
 
     def _printed_step(self, graph: Graph, inputs: Sequence[Node], stores: Sequence[str]) -> Program:
         out = graph.outputs
-        views = {s.name: out[s.name] for s in self.net.slots}
         slopes = {f"d_{s.name}": out[f"d_{s.name}"] for s in self.backwards()}
         returns = ["loss", *(k for k in ("data_loss",) if k in out), *self.measured(out)]
         told = [k for k in ("data_loss", "loss") if k in out] + self.measured(out)
-        update = Section("update", {}, {name: out[f"new_{name}"] for name in stores})
+        kept = self.kept(out)
+        moved = {name: out[f"new_{name}"] for name in stores if name not in kept}
         sections = [
-            Section("the parameters are views of one flat array", views),
+            Section("the parameters are views of one flat array", self._learned(out)),
+            Section("what is not learned is in another", self._unlearned(out)),
             Section("forward", {k: out[k] for k in told}),
             Section("backward", {**slopes, "grads": out["grads"]}),
-            update,
+            Section("update", {}, moved),
+            Section("what the layers keep", {}, {name: out[f"new_{name}"] for name in kept}),
         ]
-        how = f"{type(self.optimizer).__name__} on {self.loss.name}"
-        doc = f"Train on one batch: {how}. Return the loss."
+        kind = type(self.optimizer).__name__
+        doc = f"Train on one batch: {kind} on {self.loss.name}. Return the loss."
+        if self.optimizer.whole:
+            returns.append("grads")
+            doc = f"Return the loss, and its gradient: {kind} asks for them where it looks."
         return Program("step", inputs, sections, returns, graph.names, doc)
+
+    def views(self, outputs: Mapping[str, Node]) -> dict[str, Node]:
+        """Return every array by name, as a view of its flat array."""
+        return {s.name: outputs[s.name] for s in self.net.arrays}
+
+    def _learned(self, outputs: Mapping[str, Node]) -> dict[str, Node]:
+        return {s.name: outputs[s.name] for s in self.net.slots}
+
+    def _unlearned(self, outputs: Mapping[str, Node]) -> dict[str, Node]:
+        """Return the other arrays, as far as something reads them."""
+        names, kept = {s.name for s in self.net.fixed}, self.kept(outputs)
+        read = set(order([v for k, v in outputs.items() if k not in names]))
+        views = {k: v for k, v in self.views(outputs).items() if k in names}
+        return {k: v for k, v in views.items() if v in read or k in kept}
 
     def backwards(self) -> list[Any]:
         """Return the slots from the last layer to the first, W before b."""
@@ -137,18 +232,23 @@ class Blueprint:
     @cached_property
     def _metrics(self) -> list[tuple[str, Function]]:
         found = [metric(m, self.loss) for m in self.metrics]
-        taken = self._taken(self.optimizer.state)
+        taken = self._taken(self.optimizer.states)
         return [(f"{name}_metric" if taken(name) else name, f) for name, f in found]
 
     def _taken(self, others: Sequence[str] = ()) -> Callable[[str], bool]:
         """Return whether a name already stands for something in the printed step."""
-        names = {*STEP_NAMES, *HELPERS, *others, *(s.name for s in self.net.slots)}
+        names = {*STEP_NAMES, *HELPERS, *others, *(s.name for s in self.net.arrays)}
         return lambda name: name in names or name.startswith(("d_", "new_", "mask", "_"))
 
     def traced(self, draw: Any, weighted: bool, fuse: bool = True) -> Graph:
-        """Trace forward pass, loss and metrics; loss and last activation merged, if `fuse`."""
-        p = parameters(self.net, self.flat)
-        values = forward(self.net, self.X, p, draw)
+        """Trace forward pass, loss and metrics; loss and last activation merged, if `fuse`.
+
+        `draw` makes masks; with `still` it is as in training, but nothing is drawn: no dropout, and
+        a batch's own statistics; with None as for prediction.
+        """
+        p = parameters(self.net, self.flat, self.fixed)
+        walk = walked(self.net, self.X, p, draw)
+        values = walk.values
         out = list(values.values())[-1] if values else self.X
         target = shares(self.Y) if self.loss.targets == "classes" else self.Y
         data_loss = self._loss(out, target, weighted)
@@ -159,6 +259,7 @@ class Blueprint:
         linked = self.loss.link(out) if self.loss.link else out
         outputs |= {name: _single(name, f(linked, self.Y)) for name, f in self._metrics}
         outputs |= p | {"scores": out, "prediction": linked}
+        outputs |= {f"new_{name}": new for name, new in walk.state.items()}
         graph = unlabeled(outputs, {**p, **values}, self.dtype)
         return fused(graph) if fuse else graph
 
@@ -211,26 +312,28 @@ class Blueprint:
         return self._plain("evaluate", graph, {k: graph.outputs[k] for k in names}, inputs)
 
     def gradients(self, weighted: bool = False) -> Program:
-        """The loss and the gradient of every parameter, without dropout."""
-        graph = simplified(self.with_gradients(self.traced(None, weighted)))
+        """The loss and the gradient of every parameter, as in training, but without dropout."""
+        graph = simplified(self.with_gradients(self.traced(still, weighted)))
         wanted = {f"d_{s.name}": graph.outputs[f"d_{s.name}"] for s in self.net.slots}
         inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
         return self._plain("gradients", graph, wanted, inputs)
 
     def activations(self) -> Program:
         """Every z and a, and the output, by name."""
-        p = parameters(self.net, self.flat)
-        values = forward(self.net, self.X, p)
+        p = parameters(self.net, self.flat, self.fixed)
+        values = walked(self.net, self.X, p).values
         graph = unlabeled({**p, **values}, {**p, **values}, self.dtype)
         return self._plain("activations", graph, {k: graph.outputs[k] for k in values}, [self.X])
 
     def _plain(
         self, name: str, graph: Graph, values: dict[str, Node], inputs: list[Node]
     ) -> Program:
-        views = Section("", {s.name: graph.outputs[s.name] for s in self.net.slots})
-        return Program(
-            name, [*inputs, self.flat], [views, Section("", values)], list(values), graph.names
-        )
+        read = set(order(values.values()))
+        views = {k: v for k, v in self.views(graph.outputs).items() if v in read}
+        views |= self._learned(graph.outputs)
+        flats = [self.flat, *([self.fixed] if self.fixed in read else [])]
+        sections = [Section("", views), Section("", values)]
+        return Program(name, [*inputs, *flats], sections, list(values), graph.names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +348,11 @@ class Step:
 def _joined(parts: Sequence[Node]) -> Node:
     flat = [ops.ravel(g) for g in parts]
     return flat[0] if len(flat) == 1 else ops.concatenate(flat)  # type: ignore[no-any-return]
+
+
+def varies(values: Sequence[float]) -> bool:
+    """Say whether there are several values among these."""
+    return len(set(values)) > 1
 
 
 def number_leaf(name: str) -> Node:

@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.adapting import adapt
 from pellucid.backends import chosen
 from pellucid.batches import Batch, Numbers
 from pellucid.errors import ArgumentError, DtypeError, PellucidError, TrainingWarning
 from pellucid.graph import Array
 from pellucid.history import Backend
 from pellucid.model import Sequential
-from pellucid.nn.network import initial
+from pellucid.nn.network import check_enough
 from pellucid.swept import Point, short
 
 Judge = Callable[[Mapping[str, float]], bool]
@@ -158,8 +159,9 @@ class Run:
         if self.numbers is not None:
             return self.numbers.copy()
         model = self.shared.model
-        flat = initial(model._built, self.begin).astype(model.dtype)
-        return Numbers(flat, {name: np.zeros_like(flat) for name in model.optimizer.state})
+        numbers = model._fresh_numbers(model._built, self.begin)
+        adapt(model._blueprint(), numbers, self.shared.data.X)
+        return numbers
 
 
 @dataclass(eq=False)
@@ -213,6 +215,7 @@ class Models:
         own = model.copy()
         data, held = self._data(own)
         size = min(plan.settings["batch_size"] or len(data), len(data))
+        check_enough(own._built, len(data), size)
         epochs = plan.settings["epochs"] * len(plan.seeds)
         backend, machine = chosen(plan.backend, own._steps(), data, size, epochs, held)
         self.known.appendleft(Shared(own, told, data, held, size, backend, machine))
@@ -255,8 +258,8 @@ class _Course:
         self.first, self.logged = self.numbers.epochs, min(int(epochs[-1]) + 1, LOGGED)
         self.batches = -(-len(shared.data) // shared.size)
         self.drive = Drive(
-            shared.machine, shared.model._built, self.numbers, run.begin, shared.data,
-            shared.size, shared.held, True, shared.model.optimizer.learning_rate, self.logged, {},
+            shared.machine, shared.model._blueprint(), self.numbers, run.begin, shared.data,
+            shared.size, shared.held, True, self.logged, {},
         )  # fmt: skip
         self.logs: Array = self.drive.arrays["logs"]
         self.done = 0  # epochs whose logs have been read

@@ -25,6 +25,8 @@ from pellucid.check.problem import (
 from pellucid.errors import ArgumentError, DtypeError
 from pellucid.graph import Array, Node, moving, order, value
 from pellucid.model import Sequential
+from pellucid.nn.network import still
+from pellucid.parameters import views_of
 from pellucid.passes import simplified
 from pellucid.protocol import leaves, like, scalar
 
@@ -62,10 +64,11 @@ def of_model(model: Sequential, X: Any, y: Any, given: Any) -> Target:
     twin.dtype = np.dtype(np.float64)
     batch = twin._batch(X, y)
     blueprint = twin._blueprint()
-    plain = blueprint.with_gradients(blueprint.traced(None, False))
-    flat, places, views = placed({name: np.asarray(p) for name, p in twin.params.items()})
+    plain = blueprint.with_gradients(blueprint.traced(still, False))
+    learned = views_of(twin._built, twin._numbers.params)
+    flat, places, views = placed({name: np.asarray(p) for name, p in learned.items()})
     wrt = [plain.outputs[p.name] for p in places]
-    feed = {blueprint.X: batch.X, blueprint.Y: batch.Y}
+    feed = {blueprint.X: batch.X, blueprint.Y: batch.Y, blueprint.fixed: twin._numbers.fixed}
     traced = Traced(
         plain.outputs["loss"], wrt, [blueprint.flat], [flat], feed, {"n": len(batch)}
     )  # fmt: skip

@@ -17,9 +17,9 @@ from pellucid.explaining.script import Plan, Script, script, symbolic_like
 from pellucid.explaining.walkthrough import Walkthrough
 from pellucid.explaining.windows import WHOLE, Values, View
 from pellucid.graph import Array, Node, order
-from pellucid.nn.layer import Layer
+from pellucid.nn.network import parameters, still, walked
 from pellucid.passes import Graph, unlabeled
-from pellucid.train import Blueprint, number_leaf
+from pellucid.train import Blueprint
 
 NOTATIONS = ("rows", "columns")
 LARGE = 2000  # parameters, beyond which a line or two a step must do
@@ -41,17 +41,20 @@ class ModelScript:
 def model_script(blueprint: Blueprint, fuse: bool, columns: bool) -> ModelScript:
     """Work out the steps of training on one batch, in float64."""
     exact = replace(blueprint, dtype=np.dtype(np.float64))
-    graph = exact.traced(None, False, fuse)
+    graph = exact.traced(still, False, fuse)
     wanted = ("data_loss", "loss", "prediction")
-    shown: dict[str, Node] = {k: graph.outputs[k] for k in wanted if k in graph.outputs}
-    parameters = {s.name: graph.outputs[s.name] for s in exact.net.slots}
-    names = _names(graph, shown, parameters)
-    update = _Update(exact, parameters, names.values())
+    kept = {f"{k}_new": graph.outputs[f"new_{k}"] for k in exact.kept(graph.outputs)}
+    shown: dict[str, Node] = kept | {k: graph.outputs[k] for k in wanted if k in graph.outputs}
+    learned = {s.name: graph.outputs[s.name] for s in exact.net.slots}
+    fixed = {s.name: graph.outputs[s.name] for s in exact.net.fixed}
+    names = _names(graph, shown, {**learned, **fixed, **kept})
+    update = _Update(exact, learned, names.values())
     plan = Plan(
-        Graph(shown, names, graph.steps), graph.outputs["loss"], list(parameters.values()),
+        Graph(shown, names, graph.steps), graph.outputs["loss"], list(learned.values()),
         update.gradients, update.made, update.names, update.owners, columns,
+        tuple(fixed.values()), tuple(kept),
     )  # fmt: skip
-    leaves = {"X": exact.X, "Y": exact.Y, **parameters, **update.leaves}
+    leaves = {"X": exact.X, "Y": exact.Y, **learned, **fixed, **update.leaves}
     title = f"{type(exact.optimizer).__name__} on {exact.loss.name}"
     return ModelScript(
         script(plan), leaves, title, (*update.notes, *_left_out(exact)), update.states
@@ -83,7 +86,8 @@ def _names(
 
 def _left_out(blueprint: Blueprint) -> list[str]:
     """Say which layers do something else while training."""
-    other = {type(x).__name__ for x in blueprint.net.layers if type(x).train is not Layer.train}
+    p = parameters(blueprint.net, blueprint.flat, blueprint.fixed)
+    other = {type(x).__name__ for x in walked(blueprint.net, blueprint.X, p, still).left_out}
     return [
         f"{name} is left out: while training it differs at every step." for name in sorted(other)
     ]
@@ -95,11 +99,11 @@ class _Update:
     def __init__(
         self, blueprint: Blueprint, parameters: Mapping[str, Node], taken: Iterable[str]
     ) -> None:
-        self.optimizer = blueprint.optimizer
+        self.blueprint, self.optimizer = blueprint, blueprint.optimizer
         self.fresh = Names((), [*taken, "X", "Y", "n", "t", "learning_rate"])
         self.owners: dict[str, str] = {}
         self.states: dict[str, tuple[str, str]] = {}
-        self.t, self.rate = number_leaf("t"), number_leaf("learning_rate")
+        self.t, self.rate = blueprint.t, blueprint.learning_rate
         self.leaves: dict[str, Node] = {"t": self.t, "learning_rate": self.rate}
         self.gradients: dict[str, Node] = {}
         self.made: dict[str, Node] = {}
@@ -120,13 +124,23 @@ class _Update:
         return [x for x in order(self.made.values(), stop=parameters.values())
                 if x not in set(parameters.values())]  # fmt: skip
 
+    def _step(
+        self, name: str, p: Node, g: Node, state: dict[str, Node]
+    ) -> tuple[Node, Mapping[str, Node]]:
+        """Return the optimizer's step on one parameter."""
+        share = self.optimizer.share_of(name)
+        rate = self.optimizer.rate(self.t) if self.optimizer.schedule else self.rate
+        rate = rate if share == 1 else rate * share
+        decay = self.optimizer.decay_of(name, p.ndim)
+        return self.optimizer.step(p, g, state, self.t, rate, decay, ())
+
     def _of(self, name: str, p: Node) -> None:
         g = self.gradients[f"d_{name}"] = symbolic_like(f"d_{name}", p)
-        calls = {k: self.fresh.fresh(f"{k}_{name}") for k in self.optimizer.state}
+        calls = {k: self.fresh.fresh(f"{k}_{name}") for k in self.optimizer.states}
         self.states |= {call: (k, name) for k, call in calls.items()}
         state = {k: symbolic_like(call, p) for k, call in calls.items()}
         self.leaves |= {leaf.name: leaf for leaf in state.values()}
-        new, kept = self.optimizer.update(p, g, state, self.t, self.rate)
+        new, kept = self._step(name, p, g, state)
         bare = unlabeled({**{f"{calls[k]}_new": v for k, v in kept.items()}, f"{name}_new": new})
         inner = {x: self.fresh.fresh(f"{label}_{name}") for x, label in bare.names.items()}
         *kept_names, last = bare.outputs

@@ -24,6 +24,9 @@ def forward(name: str, node: Node) -> str:
     return node.op.says
 
 
+KEPT = "what the layer keeps, moved toward this batch's"
+
+
 def start(name: str) -> str:
     return f"the slope of {name} in itself is 1: where the backward pass starts"
 

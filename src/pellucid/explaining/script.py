@@ -81,6 +81,8 @@ class Plan:
     update_names: Mapping[Node, str] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)  # whose each update is
     columns: bool = False
+    fixed: tuple[Node, ...] = ()  # given like `wrt`, but nothing is differentiated for them
+    kept: tuple[str, ...] = ()  # outputs that are what layers keep, brought up to date
     as_built: bool = False  # a reader's own graph: no forward formula is rewritten, and the slope
     # of the target in itself is a step
 
@@ -93,6 +95,7 @@ def script(plan: Plan) -> Script:
 class _Writer:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.names, self.wrt = plan, dict(plan.graph.names), set(plan.wrt)
+        self.given = {*plan.wrt, *plan.fixed}
         outputs = [*plan.graph.outputs.values()]
         self.forward = [x for x in order(outputs) if x in self.names]
         self.bar: dict[Node, Node] = {}
@@ -102,6 +105,7 @@ class _Writer:
         self.leaves = {v: symbolic_like(self.names[v], v) for v in self.forward}
         self.cells: dict[Node, str] = {leaf: leaf.name for leaf in self.leaves.values()}
         self.cell_of = {u: self._cell(u) for u in self.forward if u.op is not None}
+        self._name_aside()
         self.seeds: dict[Node, Node] = {}
         self.paths: dict[Node, list[tuple[Node, str]]] = {}
         self.made: dict[str, Node] = {}  # every node to be simplified, by a key
@@ -140,6 +144,16 @@ class _Writer:
         self.cells.setdefault(cell, self.names[u])
         return cell
 
+    def _name_aside(self) -> None:
+        """Name what no gradient passes, such as a batch's mean, where a slope reads it too.
+
+        A slope has it on the leaves of what it is made from, rather than on those beside it.
+        """
+        passed = {v: leaf for v, leaf in self.leaves.items() if v in self.bar or v.op is None}
+        aside = [u for u in self.forward if u.op is not None and u not in self.bar]
+        for u, deep in zip(aside, substitute(aside, passed), strict=True):
+            self.cells.setdefault(deep, self.names[u])
+
     def _plant_seeds(self) -> None:
         """Give every gradient on the way a leaf, under whose name others read it."""
         for u in self.forward:
@@ -176,7 +190,7 @@ class _Writer:
 
     def _forward(self, done: Graph) -> Iterable[Line]:
         for u in self.forward:
-            if u.op is None or u in self.wrt:
+            if u.op is None or u in self.given or self.names[u] in self.plan.kept:
                 continue
             name, node = self.names[u], done.outputs[f"value {self.names[u]}"]
             phase = "loss" if u is self.plan.target and not self.plan.as_built else "forward"
@@ -232,6 +246,9 @@ class _Writer:
             node = done.outputs[f"update {name}"]
             owner = self.plan.owners.get(name, "")
             yield self._line(name, "update", node, says.update(name), _op(node), owner=owner)
+        for name in self.plan.kept:
+            node = done.outputs[f"value {name}"]
+            yield self._line(name, "update", node, says.KEPT, _op(node))
 
     def _line(
         self, name: str, phase: str, node: Node, about: str, op: str, whole: Node | None = None,

@@ -1,9 +1,11 @@
 """Layers: frozen values that hold settings, name their parameters and state their formula.
 
-A layer is three small methods, of which most need only two:
-    parameters(shape)   what arrays it needs for inputs of this shape: {"W": Parameter(…)}
-    __call__(x, p)      its formula, in nodes; p holds the parameters by name
-    train(x, p, draw)   the same while training, where that differs (dropout); `draw` makes masks
+A layer is a few small methods, of which most need only two:
+    parameters(shape)   what arrays it learns for inputs of this shape: {"W": Parameter(…)}
+    state(shape)        what arrays it keeps besides, such as running means
+    __call__(x, p)      its formula, in nodes; p holds parameters and state by name
+    train(x, p, draw)   the same while training, where that differs; `draw` makes masks
+A layer that holds other layers is a `Composite`: a formula of layers.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from typing import Any, ClassVar
 from pellucid import ops
 from pellucid.dims import Shape, known, product, show
 from pellucid.errors import ArgumentError, ShapeError, one_of
-from pellucid.graph import FUNCTIONS, Node
+from pellucid.graph import FUNCTIONS, Array, Node
 from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, initializer
 from pellucid.op import OPS
 
 Params = Mapping[str, Node]
 Draw = Callable[[Shape, float], Node]  # (shape, share kept) -> a mask of 0 and 1
 Function = Callable[..., Any]
+Call = Callable[["Layer", Any], Node]  # (layer, input) -> its output
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,26 @@ class Layer:
 
     letter: ClassVar[str] = "a"  # its output is printed as a1, a2, …
 
+    @property
+    def trainable(self) -> bool:
+        """Whether its parameters are learned; a field of this name may say otherwise."""
+        return True
+
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """Return the parameters by name for inputs of this shape, which has no batch axis."""
         return {}
+
+    def state(self, shape: Shape) -> dict[str, Parameter]:
+        """Return the arrays it keeps without learning them, by name: running means, say."""
+        return {}
+
+    def adapt(self, X: Array) -> dict[str, Array]:
+        """Return first values of the state, from the training samples, as they reach the layer."""
+        return {}
+
+    def least(self, shape: Shape) -> int:
+        """Return how many samples of this shape a batch must have, for the layer to train on it."""
+        return 1
 
     def __call__(self, x: Node, p: Params) -> Node:
         """Return the output for a batch x, (n, …); `p` holds the parameters by name, as nodes."""
@@ -61,13 +81,35 @@ class Layer:
             f"{type(self).__name__} has no formula: define __call__(self, x, p)"
         )
 
-    def train(self, x: Node, p: Params, draw: Draw) -> Node:
-        """Return the output while training; `draw(shape, keep)` is a mask of 0 and 1."""
+    def train(self, x: Node, p: Params, draw: Draw) -> Node | tuple[Node, Params]:
+        """Return the output while training, or that and the new state by name.
+
+        `draw(shape, keep)` is a mask of 0 and 1.
+        """
         return self(x, p)
 
     def penalty(self, p: Params) -> Node | None:
         """Return what its weights add to the loss, if anything."""
         return None
+
+
+class Composite(Layer):
+    """The base of layers that hold other layers: their formula, on an input and a way to call.
+
+    `compose(x, call)` returns the output; `call(layer, x)` is the output of one of the layers.
+    Each call is a layer of its own, with its own parameters, numbered in the order of the calls.
+
+    >>> @dataclass(frozen=True)
+    ... class Twice(Composite):
+    ...     layer: Layer
+    ...     def compose(self, x, call):
+    ...         return call(self.layer, call(self.layer, x))
+    """
+
+    def compose(self, x: Any, call: Call) -> Node:
+        """Return the output for a batch x, as a formula of layers."""
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} has no formula: define compose(self, x, call)")
 
 
 # -- activations by name -----------------------------------------------------------------------
@@ -153,7 +195,7 @@ class Dense(Layer):
     Args: `units`, how many outputs; `activation`, a name or a function of nodes; `bias`, whether
     b is added; `init` for W (None: He for the ReLU family, LeCun for SELU, Glorot otherwise);
     `l1`, `l2`: add l1 Σ|W| + (l2/2) ΣW² to the loss; `inputs`, the features, where the model is
-    to have its parameters before it sees data.
+    to have its parameters before it sees data; `trainable`, False to leave W and b as they are.
 
     >>> Dense(8, "relu")
     Dense(units=8, activation='relu')
@@ -167,6 +209,7 @@ class Dense(Layer):
     l1: float = 0.0
     l2: float = 0.0
     inputs: int | None = None
+    trainable: bool = True
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -302,15 +345,39 @@ class Shared(Layer):
     layer: Layer
     name: str
 
+    def __post_init__(self) -> None:
+        if isinstance(self.layer, Composite):
+            kind = type(self.layer).__name__
+            raise ArgumentError(
+                f"{kind} holds other layers, which cannot be shared as a whole", "share each of them"
+            )
+
+    @property
+    def trainable(self) -> bool:
+        """The layer's own."""
+        return self.layer.trainable
+
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """The layer's own."""
         return self.layer.parameters(shape)
+
+    def state(self, shape: Shape) -> dict[str, Parameter]:
+        """The layer's own."""
+        return self.layer.state(shape)
+
+    def adapt(self, X: Array) -> dict[str, Array]:
+        """The layer's own."""
+        return self.layer.adapt(X)
+
+    def least(self, shape: Shape) -> int:
+        """The layer's own."""
+        return self.layer.least(shape)
 
     def __call__(self, x: Node, p: Params) -> Node:
         """The layer's own."""
         return self.layer(x, p)
 
-    def train(self, x: Node, p: Params, draw: Draw) -> Node:
+    def train(self, x: Node, p: Params, draw: Draw) -> Node | tuple[Node, Params]:
         """The layer's own."""
         return self.layer.train(x, p, draw)
 

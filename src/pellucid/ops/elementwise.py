@@ -246,7 +246,7 @@ softplus = op("softplus", "x", numpy="np.logaddexp(0, x)", formula=r"\ln(1 + e^{
     vjp=(lambda g, y, x: g * sigmoid(x),),
     same_as=lambda x: log(1 + exp(x)),
     says="a smooth ReLU: 0 far left, x far right",
-    torch="torch.nn.functional.softplus(x, threshold=1e9)", onnx="Softplus")
+    torch="torch.nn.functional.softplus(x, threshold=40)", onnx="Softplus")
 
 log_sigmoid = op("log_sigmoid", "x", numpy="-np.logaddexp(0, -x)", formula=r"\ln \sigma($x)",
     dtype="inexact",

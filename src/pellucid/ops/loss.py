@@ -85,7 +85,7 @@ categorical_logits = op("categorical_logits", "z, y",
          lambda g, out, z, y: -opened(g, z, -1, False) * log_softmax(z)),
     same_as=lambda z, y: -sum(y * log_softmax(z), -1), domain=((-5, 5), (0, 1)),
     says="how surprised the scores z are by the class y, finite for every size of z", internal=True,
-    torch="torch.nn.functional.cross_entropy(z, y, reduction='none')",
+    torch="-(y * torch.log_softmax(z, -1)).sum(-1)",
     examples=({"shapes": [(4, 3), (4, 3)]},))
 
 poisson_rate = op("poisson_rate", "p, y", formula=r"$p - $y \ln $p", level=1, dtype="inexact",

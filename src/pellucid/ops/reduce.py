@@ -148,6 +148,44 @@ def ptp(x: Array, axis: Axis = None, keepdims: bool = False) -> Any:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
+# -- standard scores ---------------------------------------------------------------------------
+
+
+def deviation(x: Node, axis: Axis, eps: float) -> Node:
+    """Return sqrt(var(x) + eps) along the axes, which are put back where they are not leading."""
+    return sqrt(_average(square(x - _average(x, axis)), axis) + eps)
+
+
+def _average(x: Node, axis: Axis) -> Node:
+    gone = axes_of(axis, x.ndim)
+    return mean(x, axis, gone != tuple(range(len(gone))))  # leading axes are stretched unasked
+
+
+def standard_steps(x: Node, axis: Axis, eps: float) -> Node:
+    """Return (x - mean(x)) / sqrt(var(x) + eps), step by step."""
+    return (x - _average(x, axis)) / deviation(x, axis, eps)
+
+
+def _standard_slope(g: Node, y: Node, x: Node, axis: Axis, eps: float) -> Node:
+    """Return (g - mean(g) - y mean(g y)) / sqrt(var(x) + eps): mean and variance move with x."""
+    return (g - _average(g, axis) - y * _average(g * y, axis)) / deviation(x, axis, eps)
+
+
+standardize = op("standardize", "x, axis=-1, eps=1e-05",
+    formula=r"\frac{$x - \operatorname{mean}($x)}"
+            r"{\sqrt{\operatorname{var}($x) + \varepsilon}}",
+    numpy='''def standardize(x, axis=None, eps=None):
+    """(x - mean(x)) / sqrt(var(x) + eps), along the axes."""
+    apart = x - np.mean(x, axis=axis, keepdims=True)
+    return apart / np.sqrt(np.mean(apart ** 2, axis=axis, keepdims=True) + eps)
+''',
+    kind="reduce", shape=same, dtype="inexact", internal=True,
+    vjp=(_standard_slope,), same_as=standard_steps,
+    says="shifts and scales to mean 0 and variance 1 along the axes",
+    torch="(x - x.mean(axis, True)) / torch.sqrt(x.var(axis, correction=0, keepdim=True) + eps)",
+    examples=({}, {"axis": 0}, {"axis": (0, 1)}))
+
+
 # -- the softmax family ------------------------------------------------------------------------
 
 helper('''def exp_difference(x, y):

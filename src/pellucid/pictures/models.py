@@ -16,7 +16,8 @@ import numpy as np
 from pellucid.dims import show
 from pellucid.errors import ArgumentError
 from pellucid.graph import Node, order, symbolic
-from pellucid.nn.network import BATCH, Network, forward, penalty
+from pellucid.nn.layer import Draw
+from pellucid.nn.network import BATCH, Network, forward, penalty, still
 from pellucid.passes import Graph, fused, unlabeled
 from pellucid.pictures import svg
 from pellucid.pictures.drawing import drawn
@@ -57,8 +58,8 @@ def traced(model: Any, X: Any = None, y: Any = None) -> Trace:
     batch = model._batch(X, y) if y is not None else None
     rows = batch.X if batch is not None else None if X is None else model._features(X)
     plan = model._blueprint()
-    graph, given = _graph(plan, model.loss_function is not None)
-    feed = {given[name]: np.asarray(array) for name, array in dict(model.params).items()}
+    graph, given = _graph(plan, model.loss_function is not None, None if y is None else still)
+    feed = {given[name]: np.asarray(array) for name, array in {**model.params, **model.buffers}.items()}
     if rows is not None:
         feed[given["X"]] = rows
     if batch is not None:
@@ -66,12 +67,12 @@ def traced(model: Any, X: Any = None, y: Any = None) -> Trace:
     return Trace(plan.net, graph, given, Data(feed, {} if rows is None else {"n": len(rows)}))
 
 
-def _graph(plan: Any, lossy: bool) -> tuple[Graph, dict[str, Node]]:
+def _graph(plan: Any, lossy: bool, draw: Draw | None) -> tuple[Graph, dict[str, Node]]:
     net, x = plan.net, plan.X
-    p = {slot.name: symbolic(slot.name, slot.shape, plan.dtype) for slot in net.slots}
+    p = {slot.name: symbolic(slot.name, slot.shape, plan.dtype) for slot in net.arrays}
     names, outputs = dict[str, Node](), dict[str, Node]()
     for k in range(len(net.layers)):
-        values = forward(_alone(net, k), x, p)
+        values = forward(net.part(k, k + 1), x, p, draw)
         x = outputs[f"out{k}"] = [x, *values.values()][-1]
         names |= {_fresh(name, names): node for name, node in values.items()}
     if lossy:
@@ -80,16 +81,6 @@ def _graph(plan: Any, lossy: bool) -> tuple[Graph, dict[str, Node]]:
         outputs["loss"] = loss if extra is None else loss + extra
         names["loss"] = outputs["loss"]
     return fused(unlabeled(outputs, names, plan.dtype)), {**p, "X": plan.X, "Y": plan.Y}
-
-
-def _alone(net: Network, k: int) -> Network:
-    """Return one layer as a network of its own, under the numbers that it has in the whole."""
-    return replace(
-        net,
-        layers=net.layers[k : k + 1],
-        owners=net.owners[k : k + 1],
-        numbers=net.numbers[k : k + 1],
-    )
 
 
 def _fresh(name: str, taken: Mapping[str, Node]) -> str:

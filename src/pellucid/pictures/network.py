@@ -132,7 +132,7 @@ def _with(column: Column, notes: tuple[str, ...], activations: Array | None) -> 
 
 def _matrix(trace: Trace, k: int, before: int) -> tuple[str, str] | None:
     """Return the names of a layer's weights, of shape (before, after), and of its bias."""
-    shapes = {s.name: s.shape for s in trace.net.slots}
+    shapes = {s.name: s.shape for s in trace.net.arrays}
     own = [(name, shapes[name]) for _, name in trace.net.owners[k]]
     after = _count(trace, k)
     weights = [name for name, shape in own if shape == (before, after)]

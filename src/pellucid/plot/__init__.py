@@ -5,6 +5,7 @@ from pellucid.plot.layers import gradient_flow, histograms, weights
 from pellucid.plot.lines import activation, chain, history, success
 from pellucid.plot.mistakes import confusion, misclassified
 from pellucid.plot.planes import boundary, neurons
+from pellucid.plot.schedules import range_test, schedule
 from pellucid.plot.spaces import representation
 from pellucid.plot.surface import Path, landscape
 
@@ -23,7 +24,9 @@ __all__ = [
     "learning_rates",
     "misclassified",
     "neurons",
+    "range_test",
     "representation",
+    "schedule",
     "success",
     "weights",
 ]

@@ -15,6 +15,7 @@ from pellucid.batches import Batch
 from pellucid.errors import ArgumentError, DataError, DtypeError, ShapeError, one_of
 from pellucid.graph import Array, evaluate
 from pellucid.model import Sequential
+from pellucid.nn.network import still
 
 
 def model_of(model: Any, X: Any = None) -> Sequential:
@@ -305,13 +306,14 @@ def slopes(model: Sequential, batch: Batch) -> dict[str, Array]:
     They are the values between, of the very graph whose gradients train the model.
     """
     plan = model._blueprint()
-    graph = plan.with_gradients(plan.traced(None, False))
+    graph = plan.with_gradients(plan.traced(still, False))
     loss, slots = graph.outputs["loss"], model._built.slots
     bar = backward({loss: ops.ones_like(loss)}, [graph.outputs[s.name] for s in slots])
     parameters = {s.name for s in slots}
     wanted = {n: bar[x] for x, n in graph.names.items() if x in bar and n not in parameters}
     wanted = {n: node for n, node in wanted.items() if not n.startswith("d_")}
-    feed = {plan.X: batch.X, plan.Y: batch.Y, plan.flat: model._numbers.params}
+    numbers = model._numbers
+    feed = {plan.X: batch.X, plan.Y: batch.Y, plan.flat: numbers.params, plan.fixed: numbers.fixed}
     found = evaluate(list(wanted.values()), feed, {"n": len(batch)})
     return dict(zip(wanted, map(np.asarray, found), strict=True))
 

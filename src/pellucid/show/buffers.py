@@ -107,7 +107,10 @@ def buffered(program: Program) -> Buffered:
         if plan.base.get(node, node).op is None:  # another array's old value, soon overwritten
             lines.append(f"_old{k} = {text.unparse(trees[node])}.copy()")
             trees[node] = text.name(f"_old{k}")
-    lines += [f"{target}[...] = {text.unparse(trees[node])}" for target, node in stores]
+    views = {name: node for s in program.sections for name, node in s.values.items()}
+    for target, node in stores:
+        place = text.unparse(trees[views[target]]) if target in views else target
+        lines.append(f"{place}[...] = {text.unparse(trees[node])}")
     return Buffered(_module(program, nodes, trees, lines, len(plan.buffers)), plan.buffers)
 
 

@@ -154,7 +154,7 @@ class _Printer:
         return [*early, *ordered]
 
     def _store(self, name: str, node: Node) -> Statement:
-        leaf = next(x for x in self.inputs if x.op is None and x.name == name)
+        leaf = next(x for x in self.inputs if self.names[x] == name or x.name == name)
         s = Statement(self.names[leaf], "store", node, node, placed=True, target=leaf)
         s.reads = self._reads(s)
         return s

@@ -10,7 +10,7 @@ import ast
 import builtins
 import keyword
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -24,6 +24,9 @@ from pellucid.op import HELPERS, expression, helpers_of
 WIDTH = 96
 OPERATORS = ("+ ", "- ", "* ", "/ ", "@ ", "& ", "| ")
 LONG = 58  # an expression longer than this is cut at its parts
+PLAIN = {"b": "bool", "i": "int", "f": "float"}  # what makes a Python number, by kind
+Write = Callable[[Node, Mapping[Node, Any], "set[Node]", "Program"], Any]
+Fixed = Callable[[Node, "Program"], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ def source(program: Program) -> str:
         return y
     <BLANKLINE>
     """
-    body = _Body(program)
+    body = Body(program)
     lines = body.lines()
     helpers = [HELPERS[name].strip("\n") for name in helpers_of(body.words)]
     head = wrapped(f"def {program.name}({', '.join(n.name for n in program.inputs)}):", 4)
@@ -93,11 +96,14 @@ def source(program: Program) -> str:
     return "\n\n\n".join(["import numpy as np", *helpers, main]) + "\n"
 
 
-class _Body:
-    """The lines of one function."""
+class Body:
+    """The lines of one function; `write` and `fixed` give the text of an op and of a constant."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self, program: Program, write: Write | None = None, fixed: Fixed | None = None
+    ) -> None:
         self.program = program
+        self.write, self.fixed = write or written, fixed or constant_tree
         self.names = program.named()
         self.given = dict(self.names)  # names that a person chose, not ones made up here
         self.outputs = {n for s in program.sections for n in s.values.values()}
@@ -164,7 +170,7 @@ class _Body:
     def _line(self, node: Node) -> Iterable[str]:
         """Give the node its expression; yield a line if it needs one of its own."""
         if node.op is None and node not in self.names:
-            self.trees[node] = constant_tree(node, self.program)
+            self.trees[node] = self.fixed(node, self.program)
             return
         tree = self._expression(node)
         if isinstance(tree, ast.Name) and node not in self.outputs:
@@ -182,10 +188,10 @@ class _Body:
 
     def _expression(self, node: Node) -> Any:
         if node.op is None:
-            return constant_tree(node, self.program)
+            return self.fixed(node, self.program)
         for _, setting in node.attrs:
             self.sized = self.sized or holds_dim(setting)
-        tree = written(node, self.trees, self.bare, self.program)
+        tree = self.write(node, self.trees, self.bare, self.program)
         self.words |= dict.fromkeys(text.names(tree))
         return tree
 
@@ -236,7 +242,10 @@ def written(node: Node, trees: Mapping[Node, Any], bare: set[Node], program: Pro
             for k in loose:
                 kind = text.parsed(f"np.{node.args[k].dtype.name}")
                 parts[k] = ast.Call(kind, [parts[k]], [])
-    return expression(node.op, node.attrs, parts)
+    tree = expression(node.op, node.attrs, parts)
+    if node.weak and ("np." in node.op.numpy or node.op.helper):  # NumPy's number has a dtype
+        return ast.Call(text.parsed(PLAIN[node.dtype.kind]), [tree], [])
+    return tree
 
 
 def constant_tree(node: Node, program: Program) -> Any:

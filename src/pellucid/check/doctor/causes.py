@@ -207,7 +207,7 @@ def _and_slower(label: str, remedy: Remedy) -> list[tuple[str, Remedy]]:
 
     def slower(case: Case) -> Case:
         cured = remedy(case)
-        return cured.rated(0.1 * cured.model.optimizer.learning_rate)
+        return cured.rated(0.1 * cured.model.optimizer.base_rate)
 
     return [(label, remedy), (f"{label}, a tenth of the learning rate", slower)]
 

@@ -5,19 +5,19 @@ read   columns of numbers, and the target     usual   a model that suits the tar
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from pellucid.errors import ArgumentError, DataError, one_of
+from pellucid import tables
+from pellucid.errors import ArgumentError, DataError
 from pellucid.graph import Array
 from pellucid.model import Sequential
 from pellucid.nn.layer import Dense, Layer
 from pellucid.optim import Adam
+from pellucid.tables.numbers import numbers
 
-MISSING = {"", "na", "nan", "null", "none", "?"}
 CLASSES = 20  # whole numbers of at most so many values are labels
 
 
@@ -32,52 +32,34 @@ class Frame:
 
 
 def read(path: str, target: str) -> Frame:
-    """Read a file of comma-separated values, whose first line names the columns.
+    """Read a file of separated values, whose first line names the columns: all of them are used.
 
     Missing values are NaN. Raises: DataError for text among the features, or rows of odd length;
     ArgumentError for a target that is no column; OSError where there is no such file.
     """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if len(rows) < 2:
+    table = tables.read(path)
+    truth = table.column(target)
+    features = [name for name in table.names if name != target]
+    if not features:
+        raise DataError(f"{path} has no column but {target!r}", "a column to learn it from")
+    X = np.stack([_numbers(table.column(name), name, table.decimal) for name in features], axis=1)
+    return Frame(X, features, *_target(truth, table.decimal))
+
+
+def _numbers(cells: Sequence[str], name: str, decimal: str) -> Array:
+    values, odd = numbers(cells, decimal)
+    if odd:
         raise DataError(
-            f"{path} has {len(rows)} lines", "a line of names, then a line for each row"
-        )
-    names = [name.strip() for name in rows[0]]
-    if target not in names:
-        raise one_of("column", target, names)
-    for k, row in enumerate(rows):
-        if len(row) != len(names):
-            raise DataError(
-                f"line {k + 1} of {path} has {len(row)} values for {len(names)} columns",
-                "quote values that hold a comma",
-            )
-    cells = dict(zip(names, zip(*rows[1:], strict=True), strict=True))
-    features = [name for name in names if name != target]
-    X = np.stack([_numbers(cells[name], name) for name in features], axis=1)
-    return Frame(X, features, *_target(cells[target]))
-
-
-def _number(cell: str) -> float:
-    text = cell.strip()
-    return float("nan") if text.lower() in MISSING else float(text)
-
-
-def _numbers(cells: tuple[str, ...], name: str) -> Array:
-    try:
-        return np.array([_number(cell) for cell in cells])
-    except ValueError as error:
-        raise DataError(
-            f"column {name!r} holds text: {error}",
+            f"column {name!r} holds text: {cells[odd[0]]!r}",
             "turn its categories into columns of 0 and 1, or leave it out",
-        ) from None
+        )
+    return values
 
 
-def _target(cells: tuple[str, ...]) -> tuple[Array, list[str]]:
+def _target(cells: Sequence[str], decimal: str) -> tuple[Array, list[str]]:
     """Return targets, and the names of classes where they are text or few whole numbers."""
-    try:
-        values = np.array([_number(cell) for cell in cells])
-    except ValueError:
+    values, odd = numbers(cells, decimal)
+    if odd:
         names, index = np.unique([cell.strip() for cell in cells], return_inverse=True)
         return index.astype(float), [str(name) for name in names]
     known = np.unique(values[np.isfinite(values)])

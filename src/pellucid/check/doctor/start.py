@@ -21,7 +21,7 @@ from pellucid.graph import Array, Node, order
 from pellucid.losses import Loss
 from pellucid.model import Sequential
 from pellucid.nn.layer import Activation, Dense, Layer, Shared, named_activation
-from pellucid.nn.network import BATCH
+from pellucid.nn.network import BATCH, still
 from pellucid.outputs import check_outputs
 
 LOOKED_AT = (
@@ -110,7 +110,7 @@ def _shape(model: Sequential, y: Array) -> Iterator[Finding]:
 
 def crossed(model: Sequential) -> list[Node]:
     """Return the nodes of the loss in which samples meet samples: shapes with n in two axes."""
-    graph = model._blueprint().traced(None, False, fuse=False)
+    graph = model._blueprint().traced(still, False, fuse=False)
     nodes = order([graph.outputs["loss"]])
     return [x for x in nodes if sum(size == BATCH for size in x.shape) > 1]
 
@@ -173,7 +173,7 @@ def unused(case: Case) -> Iterator[Finding]:
 def idle(model: Sequential) -> list[str]:
     """Return the names of parameters from which no path leads to the loss."""
     plan = model._blueprint()
-    graph = plan.traced(None, False)
+    graph = plan.traced(still, False)
     reached = set(order([graph.outputs["loss"]]))
     return [s.name for s in model._built.slots if graph.outputs[s.name] not in reached]
 

@@ -13,7 +13,7 @@ from pellucid.check.doctor.rows import ORDERED, in_order
 from pellucid.check.doctor.signals import plain
 from pellucid.check.doctor.suspicion import Remedy, Scene, Suspicion
 from pellucid.nn.layer import Dense
-from pellucid.optim import Adam
+from pellucid.optim import Adam, AdamW, AMSGrad, Lion, NAdam, RMSprop
 
 LEARNED = 0.9  # a score at which ups and downs are no fault
 
@@ -106,8 +106,11 @@ def dead(scene: Scene) -> Iterator[Suspicion]:
 # -- steps -----------------------------------------------------------------------------------------
 
 
+AS_LONG = (Adam, AdamW, AMSGrad, NAdam, RMSprop, Lion)  # whose steps are as long as the rate
+
+
 def _rates(scene: Scene, factors: tuple[float, ...]) -> list[tuple[str, Remedy]]:
-    rate = scene.case.model.optimizer.learning_rate
+    rate = scene.case.model.optimizer.base_rate
     return [(f"learning_rate={rate * f:.3g}", _rated(rate * f)) for f in factors]
 
 
@@ -137,14 +140,14 @@ def oscillation(scene: Scene) -> Iterator[Suspicion]:
 def _enormous(scene: Scene) -> bool:
     """Say whether a rate is beyond all that is usual, whatever came of it.
 
-    Adam's steps are about as long as its rate, and weights are about 0.1 to 1.
+    Some optimizers' steps are about as long as their rate, and weights are about 0.1 to 1.
     """
     optimizer = scene.case.model.optimizer
-    return optimizer.learning_rate >= (0.5 if isinstance(optimizer, Adam) else 10.0)
+    return optimizer.base_rate >= (0.5 if isinstance(optimizer, AS_LONG) else 10.0)
 
 
 def rate_high(scene: Scene) -> Iterator[Suspicion]:
-    base, rate = scene.base, scene.case.model.optimizer.learning_rate
+    base, rate = scene.base, scene.case.model.optimizer.base_rate
     worse = not base.finite or base.loss >= base.first or _enormous(scene)
     yield Suspicion(
         "learning-rate-too-high",
@@ -164,7 +167,7 @@ def rate_high(scene: Scene) -> Iterator[Suspicion]:
 
 
 def rate_low(scene: Scene) -> Iterator[Suspicion]:
-    base, rate = scene.base, scene.case.model.optimizer.learning_rate
+    base, rate = scene.base, scene.case.model.optimizer.base_rate
     if not base.finite or base.loss > 1.05 * base.first:
         return
     # weights that start too large hardly move by their own size, and yet may have learned

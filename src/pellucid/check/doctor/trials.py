@@ -57,7 +57,7 @@ class Case:
     def rated(self, rate: float) -> Case:
         """Return it with another learning rate."""
         twin = self.model.copy()
-        twin.optimizer = replace(twin.optimizer, learning_rate=rate)  # type: ignore[type-var]
+        twin.optimizer = replace(twin.optimizer, learning_rate=rate)
         return replace(self, model=twin)
 
     def seeded(self, seed: int) -> Case:

@@ -1,0 +1,313 @@
+"""`pellucid train`: from a table in a file to a run folder with a model, its report and its log."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.callbacks import Callback, EarlyStopping
+from pellucid.commands.building import model_of
+from pellucid.commands.folder import ACTS, FORMAT, Folder, fingerprint, now, versions
+from pellucid.commands.judging import Verdict
+from pellucid.commands.options import Settings, written
+from pellucid.commands.rows import Rows, needed, rows_of
+from pellucid.commands.scoring import frequencies, judged
+from pellucid.errors import ArgumentError, NonFiniteError
+from pellucid.history import History
+from pellucid.model import Sequential
+from pellucid.nn import Dense
+
+SHOWN = 500  # rows that the report is made of, at most
+INTERRUPTED = 130
+
+
+@dataclass(eq=False)
+class Teller:
+    """What says things, and keeps what it said."""
+
+    quiet: bool
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, *lines: str, always: bool = False) -> None:
+        """Print lines, and keep them; those of a quiet run only if `always`."""
+        for line in lines:
+            self.lines.append(line)
+            if always or not self.quiet:
+                print(_writable(line), flush=True)
+
+
+def _writable(line: str) -> str:
+    letters = sys.stdout.encoding or "utf-8"  # where it has no →, a question mark will do
+    return line.encode(letters, "replace").decode(letters)
+
+
+@dataclass(eq=False)
+class Run:
+    """One training: where it is written, with which options, on which rows, and how it goes."""
+
+    folder: Folder
+    given: Settings
+    rows: Rows
+    model: Sequential
+    teller: Teller
+    data: dict[str, Any]
+    begun: str = field(default_factory=now)
+
+    def note(self, status: str, **more: Any) -> None:
+        """Write the log, as far as the run has come."""
+        rows, plan = self.rows, self.rows.plan
+        guess = (
+            {"frequencies": frequencies(rows)}
+            if plan.classes
+            else {"mean": float(rows.y[rows.train].mean())}
+        )
+        counts = {"train": len(rows.train), "validation": len(rows.held), "test": len(rows.test)}
+        self.folder.put_run(
+            {
+                "format": FORMAT,
+                "status": status,
+                "begun": self.begun,
+                "noted": now(),
+                "data": self.data,
+                "task": plan.task,
+                "seed": self.given.seed,
+                "columns": rows.schema.to_json(),
+                "notes": [*plan.notes, *rows.notes],
+                "rows": counts,
+                "guess": guess,
+                "model": repr(self.model),
+                "versions": versions(),
+                **more,
+            }
+        )
+        self.folder.put("log.txt", "\n".join(self.teller.lines) + "\n")
+
+
+def run(given: Settings) -> int:
+    """Train, judge, write; return the exit code."""
+    folder, given, going = placed(given)
+    needed(given, "file"), needed(given, "target")
+    data = fingerprint(given.file)
+    if going:
+        _check_same(folder, data)
+    teller = Teller(given.quiet)
+    rows = rows_of(given)
+    teller.say(*introduced(rows, given))
+    model = model_of(rows, given)
+    model._batch(*rows.pair(rows.train[:1]))  # builds it, and refuses what cannot be trained
+    teller.say(f"model: {described(model)}", f"writing to {folder.path}/", "")
+    _begin(folder, given, going)
+    this = Run(folder, given, rows, model, teller, data)
+    this.note("training")
+    return _trained(this, going)
+
+
+# -- where -----------------------------------------------------------------------------------------
+
+
+def placed(given: Settings) -> tuple[Folder, Settings, bool]:
+    """Return the run folder, the options, and whether a run is gone on with.
+
+    Raises: ArgumentError where another run is there, and where options are not those of the run
+    that is to be gone on with.
+    """
+    if given.out is None:
+        given = given.with_(out=f"{Path(needed(given, 'file')).stem}-run")
+    folder = Folder(Path(given.out))
+    if folder.path.exists() and not folder.path.is_dir():
+        raise ArgumentError(f"{given.out!r} is a file", "--out with the name of a folder")
+    if not folder.path.parent.is_dir():
+        raise ArgumentError(f"there is no folder {str(folder.path.parent)!r}", "make it first")
+    if not folder.begun:
+        return folder, given, False
+    if given.resume:
+        return folder, _same(folder, given), True
+    if not given.overwrite:
+        raise ArgumentError(
+            f"a run is in {given.out!r}", "--resume to go on with it, --overwrite, or another --out"
+        )
+    return folder, given, False
+
+
+def _same(folder: Folder, given: Settings) -> Settings:
+    """Return the options of the run, and refuse others."""
+    before = folder.settings()
+    for name in sorted(given.asked - {*ACTS, "epochs"}):
+        if given[name] != before[name]:
+            raise ArgumentError(
+                f"--{name.replace('_', '-')} is {written(given[name])}, but the run was begun with "
+                f"{written(before[name])}",
+                "leave it out, or begin another run with --out",
+            )
+    acts = {name: given[name] for name in ACTS}
+    more = {"epochs": given["epochs"]} if "epochs" in given.asked else {}
+    return before.with_(**acts, **more)
+
+
+def _check_same(folder: Folder, data: Mapping[str, Any]) -> None:
+    before = folder.told().get("data") if folder.run.is_file() else data
+    if not isinstance(before, dict) or before.get("sha256") != data["sha256"]:
+        raise ArgumentError(
+            f"{data['path']} is not the table that the run was begun with",
+            "begin another run with --out",
+        )
+
+
+def _begin(folder: Folder, given: Settings, going: bool) -> None:
+    """Make the folder, or empty it of the files of a run that is replaced."""
+    folder.path.mkdir(exist_ok=True)
+    if not going:
+        for name in ("run.json", "log.txt", "history.csv", "model.safetensors", "report.html"):
+            (folder.path / name).unlink(missing_ok=True)
+        if folder.checkpoint.is_dir():
+            shutil.rmtree(folder.checkpoint)
+    folder.put_config(given)
+
+
+# -- what is said before ---------------------------------------------------------------------------
+
+
+def introduced(rows: Rows, given: Settings) -> list[str]:
+    """Return what there is to say of the table before anything is learned."""
+    plan, schema = rows.plan, rows.schema
+    said = [
+        f"{given.file}: {len(plan.table):,} rows, {len(plan.table.names)} columns",
+        f"  target {plan.target!r}: {_task(rows)}",
+        f"  learned from: {_listed(schema.numbers, 'numbers')}"
+        + (f"; {_categories(schema.categories)}" if schema.categories else ""),
+    ]
+    said += [f"  note: {note}" for note in (*plan.notes, *rows.notes)]
+    if schema.gaps:
+        how = "the median" if given.missing == "auto" else f"the {given.missing.replace('_', ' ')}"
+        said.append(f"  missing numbers are filled with {how} of the training rows, and marked")
+    parts = f"{len(rows.train):,} rows to learn from"
+    parts += f", {len(rows.held):,} to stop by" if len(rows.held) else ""
+    parts += f", {len(rows.test):,} to judge by" if len(rows.test) else ""
+    return [*said, f"split: {parts} (seed {given.seed})"]
+
+
+def _task(rows: Rows) -> str:
+    plan = rows.plan
+    if not plan.classes:
+        low, high = float(plan.y.min()), float(plan.y.max())
+        return f"regression, from {low:g} to {high:g} ({plan.why})"
+    counts = np.bincount(plan.y.astype(int), minlength=len(plan.classes))
+    shown = [f"{name} {count:,}" for name, count in zip(plan.classes, counts, strict=True)]
+    more = ", …" if len(shown) > 8 else ""
+    listed = f"{len(shown)} classes: {', '.join(shown[:8])}{more}"
+    return f"classification, {listed} ({plan.why})"
+
+
+def _listed(names: Iterable[str], what: str) -> str:
+    found = list(names)
+    more = f", … ({len(found)} in all)" if len(found) > 8 else ""
+    return f"{what} {', '.join(found[:8])}{more}" if found else f"no {what}"
+
+
+def _categories(categories: Mapping[str, tuple[str, ...]]) -> str:
+    shown = [f"{name} ({len(texts)})" for name, texts in categories.items()]
+    return _listed(shown, "categories")
+
+
+def described(model: Sequential) -> str:
+    """Return widths and what trains them, in a line."""
+    net = model._built
+    widths = [f"{net.input_shape[0]} columns"]
+    for before, one in zip([net.input_shape, *net.shapes], net.placed, strict=False):
+        if isinstance(one.layer, Dense) or one.shape != before:
+            widths.append(str(one.shape[0]))
+    optimizer = type(model.optimizer).__name__
+    loss = model.loss_function.name if model.loss_function else ""
+    return f"{' → '.join(widths)}, {net.size:,} parameters, {optimizer} on {loss}"
+
+
+# -- training --------------------------------------------------------------------------------------
+
+
+def _trained(this: Run, going: bool) -> int:
+    """Train, and write what came of it."""
+    start = time.perf_counter()
+    try:
+        history = _fitted(this, going)
+    except NonFiniteError as error:
+        this.teller.say(f"stopped: {error.what}")
+        this.note("failed", failure=str(error))
+        raise
+    seconds = time.perf_counter() - start
+    interrupted = history.stopped.startswith("interrupted")
+    this.folder.put_history(history)
+    if interrupted and not history.epochs:
+        this.note("interrupted", epochs=0)
+        return INTERRUPTED
+    this.model.save(this.folder.model)
+    this.teller.say("", *_told_of(history, seconds))
+    verdict = _judged(this)
+    status = "interrupted" if interrupted else "done"
+    this.note(
+        status, epochs=history.epochs, stopped=history.stopped, seconds=round(seconds, 3),
+        backend=str(history.backend), scores=verdict.to_json(), judged=this.rows.judged[0],
+    )  # fmt: skip
+    _written(this, history)
+    if interrupted:
+        this.teller.say(f"to go on: pellucid train --resume --out {this.folder.path}", always=True)
+    return INTERRUPTED if interrupted else 0
+
+
+def _fitted(this: Run, going: bool) -> History:
+    rows, given = this.rows, this.given
+    held = rows.pair(rows.held) if len(rows.held) else None
+    stops: list[Callback] = [EarlyStopping(patience=given.patience)] if held else []
+    return this.model.fit(
+        *rows.pair(rows.train),
+        epochs=given.epochs,
+        batch_size=given.batch_size,
+        validation_data=held,
+        class_weight=None if given.class_weight == "none" else given.class_weight,
+        callbacks=stops,
+        verbose=0 if given.quiet else 1,
+        backend=given.backend,
+        checkpoint=this.folder.checkpoint,
+        resume=going,
+    )
+
+
+def _told_of(history: History, seconds: float) -> list[str]:
+    rate = f"{seconds:.1f} s with {history.backend}"
+    why = f": {history.stopped}" if history.stopped else ""
+    said = [f"{history.epochs:,} epochs in {rate}{why}"]
+    held = history.get("val_loss", [])
+    if not history.stopped and held and min(held[-3:]) <= min(held):
+        said.append("the validation loss was still falling: more --epochs may do better")
+    return said
+
+
+def _judged(this: Run) -> Verdict:
+    """Judge the model by rows that it has not seen, and say so."""
+    name, part = this.rows.judged
+    verdict = judged(this.model, this.rows, part)
+    this.teller.say(f"on {len(part):,} rows {name}:", *verdict.lines(), always=True)
+    this.teller.say(*verdict.confusion())
+    return verdict
+
+
+def _written(this: Run, history: History) -> None:
+    """Write the report, and say what is where."""
+    if this.given.report:
+        from pellucid.pages import report
+
+        part = this.rows.judged[1][:SHOWN]
+        title = f"{this.rows.plan.target}, from {Path(this.given.file).name}"
+        X, y = this.rows.pair(part)
+        report(this.model, history, X, y, this.folder.path / "report.html", title=title)
+    names = sorted(p.name for p in this.folder.path.iterdir() if p.is_file())
+    where = this.folder.path
+    this.teller.say(f"written to {where}/: {', '.join(names)}")
+    this.teller.say(f"next: pellucid predict {where} NEW.csv --out predicted.csv")
+    this.folder.put("log.txt", "\n".join(this.teller.lines) + "\n")

@@ -1,0 +1,104 @@
+"""Files that are there whole or not at all: written under another name, flushed and renamed.
+
+A process that is killed in the middle leaves the old file, and a part of the new one under a name
+that ends in .part; the next to write a file of that name takes such litter away.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pellucid.errors import ArgumentError
+
+Bytes = bytes | bytearray | memoryview
+LITTER = ".part"
+OLD = 86_400.0  # seconds after which a part belongs to nobody, whichever machine it was made on
+
+
+def write(path: Path, parts: Iterable[Bytes]) -> None:
+    """Write all or nothing: another name first, then a rename; both are on the disk afterwards."""
+    target = Path(os.path.realpath(path))
+    check_target(path)
+    sweep(target)
+    part = target.with_name(f".{target.name}.{_here()}-{os.urandom(4).hex()}{LITTER}")
+    try:
+        with part.open("xb") as file:
+            for piece in parts:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+    flush_folder(target.parent)
+
+
+def check_target(path: Path) -> None:
+    """Refuse a name that no file can have."""
+    if not path.parent.is_dir():
+        raise ArgumentError(f"there is no folder {str(path.parent)!r} to save in", "make it first")
+    if path.is_dir():
+        raise ArgumentError(
+            f"{str(path)!r} is a folder", "give a file name, such as model.safetensors"
+        )
+
+
+def flush_folder(folder: Path) -> None:
+    """Let a rename reach the disk, on systems that can be asked for it."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):  # some file systems cannot; the files are whole either way
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def sweep(target: Path) -> None:
+    """Remove what processes that were killed have left of a file."""
+    for part in _parts(target):
+        if _abandoned(part, part.name[len(target.name) + 2 : -len(LITTER)]):
+            with suppress(OSError):  # in use, after all; or another process was faster
+                part.unlink()
+
+
+def _parts(target: Path) -> Iterator[Path]:
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(f".{target.name}.") and entry.name.endswith(LITTER):
+                yield target.with_name(entry.name)
+
+
+def _here() -> str:
+    """Return a name for this machine and process."""
+    return f"{zlib.crc32(platform.node().encode()):08x}-{os.getpid()}"
+
+
+def _abandoned(part: Path, owner: str) -> bool:
+    """Say whether the process that was writing a part has ended."""
+    machine, _, rest = owner.partition("-")
+    number = rest.partition("-")[0]
+    if machine == _here().partition("-")[0] and number.isdecimal():
+        return not _alive(int(number))
+    with suppress(OSError):
+        return time.time() - part.stat().st_mtime > OLD
+    return False
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # where a file that is open cannot be removed, so that trying says it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's
+        return True
+    return True

@@ -1,0 +1,207 @@
+"""What `fit` asks of a run that is kept: which backend, where to go on, with what history."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pellucid import safetensors
+from pellucid.callbacks import Callback
+from pellucid.checkpoint import COUNTS, arrays, described_in, described_model
+from pellucid.errors import ArgumentError, DataError, PellucidError, TrainingWarning
+from pellucid.history import Backend, History
+from pellucid.keeping.facts import Task, check_same
+from pellucid.keeping.folder import Folder, checkpoint_in, digest
+from pellucid.keeping.keeper import Ending, Keeper
+from pellucid.keeping.kept import matched, packed
+from pellucid.keeping.lock import Lock
+from pellucid.keeping.log import history_of
+from pellucid.safetensors import Listing
+
+
+class Unkept:
+    """One call of `fit` that leaves nothing behind."""
+
+    done = False
+
+    def backend(self, asked: str) -> str:
+        """Return the backend that was asked for."""
+        return asked
+
+    def begin(self, how: Backend, task: Task, callbacks: Sequence[Callback]) -> History:
+        """Return an empty history."""
+        return History(how)
+
+    def around(self, callbacks: Sequence[Callback]) -> list[Callback]:
+        """Return the callbacks."""
+        return list(callbacks)
+
+
+class Recording:
+    """One call of `fit` that is kept in a folder."""
+
+    def __init__(self, folder: Folder, resume: bool, every: int | None) -> None:
+        self.folder, self.every = folder, every
+        self.told = folder.read()
+        self.state: dict[str, Any] = {}
+        self.done = False  # whether the run has ended, with nothing left to do
+        if self.told is not None and not resume:
+            raise ArgumentError(
+                f"there is a run in {str(folder.path)!r} already",
+                "resume=True goes on with it; another folder begins another run",
+            )
+        if self.told is None and folder.steps():
+            raise ArgumentError(
+                f"{str(folder.path)!r} has checkpoints, but no run.json", "take another folder"
+            )
+
+    def backend(self, asked: str) -> str:
+        """Return which backend to take: that of the run, where there is one."""
+        theirs = str(self.told["backend"]) if self.told else asked
+        if asked not in ("auto", theirs):
+            raise ArgumentError(
+                f"the run in {str(self.folder.path)!r} is computed by {theirs}, and others round "
+                "otherwise",
+                f'backend="{theirs}", or "auto"',
+            )
+        return theirs
+
+    def begin(self, how: Backend, task: Task, callbacks: Sequence[Callback]) -> History:
+        """Begin the run, or take the model to where it is; return the epochs so far.
+
+        Raises: ArgumentError where the run was made otherwise, or cannot be kept; the model is then
+        as it was.
+        """
+        history = History(how)
+        if self.told is None:
+            packed(callbacks)  # refuses what no file can hold, as does the description,
+            described_model(task.model)  # before there is a run
+            names = [type(c).__name__ for c in callbacks]
+            self.told = task.about(str(how), names, task.model._parent)
+            self.folder.write(self.told)
+        else:
+            check_same(self.told, task.facts(), self.folder.path)
+            self._go_on(task.model, callbacks, history)
+        self.keeper = Keeper(self.folder, task, callbacks, history, self.every, bool(self.state))
+        self.keeper.prepare()
+        self.done = self._has_ended(task, history)
+        return history
+
+    def around(self, callbacks: Sequence[Callback]) -> list[Callback]:
+        """Return the callbacks, with those before and after them that keep the run."""
+        return [Ending(self.keeper), *callbacks, self.keeper]
+
+    def _go_on(self, model: Any, callbacks: Sequence[Callback], history: History) -> None:
+        """Take all to the last whole checkpoint; leave it as it is where there is none."""
+        rows = self.folder.log.read()
+        for step in reversed(self.folder.steps()):
+            try:
+                kept = self._taken(model, step, len(rows), callbacks)
+            except (DataError, OSError) as error:
+                why = error.what if isinstance(error, PellucidError) else error
+                told = f"a checkpoint is passed over, for the one before: {why}"
+                warnings.warn(told, TrainingWarning, stacklevel=2)
+                continue
+            for callback, value in kept:
+                callback.take_back(value)
+            history_of(rows[: self.state["epochs"]], history)
+            history.stopped = self.state["stopped"]
+            return
+        self._check_first(model, "it has no whole checkpoint, and the model is not as it was then")
+
+    def _taken(
+        self, model: Any, step: int, rows: int, callbacks: Sequence[Callback]
+    ) -> list[tuple[Callback, Any]]:
+        """Take the model to a checkpoint; return what the callbacks kept.
+
+        Raises: DataError; the model is then as it was.
+        """
+        found, state = checkpoint_in(self.folder.checkpoint(step))
+        if state["epochs"] > rows:
+            raise DataError(f"{found.path.name} is of epoch {state['epochs']}, the log ends before")
+        kept = matched(state["callbacks"], found, callbacks)
+        if model._numbers.steps <= self._first["steps"]:
+            self._check_first(model, "the model's weights are not those that it began with")
+        take_over(model, found, state["digest"])
+        self.state = state
+        return kept
+
+    @property
+    def _first(self) -> dict[str, Any]:
+        assert self.told is not None
+        return self.told["first"]  # type: ignore[no-any-return]
+
+    def _check_first(self, model: Any, what: str) -> None:
+        if digest(model._numbers) != self._first["digest"]:
+            raise ArgumentError(
+                f"the run in {str(self.folder.path)!r} cannot go on: {what}",
+                "begin with the same model, or take another folder",
+            )
+
+    def _has_ended(self, task: Task, history: History) -> bool:
+        """Take over the trained model of a run that has ended, and say whether it has."""
+        over = history.epochs >= task.epochs or history.stopped
+        if not over or not self.state or not self.folder.model.is_file():
+            return False
+        try:
+            found, told = checkpoint_in(self.folder.model)
+            if told["epochs"] != history.epochs:  # of an earlier end, before it went on
+                return False
+            take_over(task.model, found, told["digest"])
+        except (DataError, OSError):  # it is written again
+            return False
+        return True
+
+
+def take_over(model: Any, found: Listing, mark: str) -> None:
+    """Read a file's numbers into a model of the same arrays.
+
+    Raises: DataError where they are others than those that were saved; the model is as it was.
+    """
+    before = model._numbers.copy()
+    try:
+        _read(model, found)
+        if digest(model._numbers) != mark:
+            raise DataError(f"{found.path.name} is damaged: its numbers have changed")
+    except (DataError, OSError):
+        model._numbers.restore(before)
+        raise
+
+
+def _read(model: Any, found: Listing) -> None:
+    wanted, told, name = arrays(model), described_in(found), found.path.name
+    for key, array in wanted.items():
+        entry = found.entries.get(key)
+        code = safetensors.CODES[array.dtype.name]
+        if entry is None or (entry.shape, entry.code) != (array.shape, code):
+            raise DataError(f"{name} has no {key!r} of shape {array.shape} and type {array.dtype}")
+    scale = told.get("scale")
+    if any(type(told.get(count)) is not int for count in COUNTS) or not isinstance(scale, float):
+        raise DataError(f"{name} does not say how far it had come")
+    found.fill(wanted)
+    numbers = model._numbers
+    numbers.steps, numbers.epochs, numbers.since = (told[count] for count in COUNTS)
+    numbers.scale = scale
+
+
+@contextmanager
+def recording(
+    checkpoint: str | Path | None, resume: bool, every: int | None
+) -> Iterator[Recording | Unkept]:
+    """Take the folder of a run for as long as it trains; without one, nothing is kept."""
+    if checkpoint is None:
+        if resume or every is not None:
+            what = "resume" if resume else "checkpoint_every"
+            raise ArgumentError(f"{what} needs the folder of a run", 'checkpoint="run/"')
+        yield Unkept()
+        return
+    folder = Folder(Path(checkpoint))
+    folder.make()
+    lock = Lock(folder.path)
+    try:
+        yield Recording(folder, resume, every)
+    finally:
+        lock.release()
