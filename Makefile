@@ -98,6 +98,10 @@ endef
 $(VENV)/.has-numpy: $(MADE) pyproject.toml
 	$(call install,)
 
+# scikit-learn brings SciPy, so it is no part of `test`: `make test-bare` goes without.
+$(VENV)/.has-test: $(MADE) pyproject.toml
+	$(call install,[test,sklearn])
+
 $(VENV)/.has-%: $(MADE) pyproject.toml
 	$(call install,[$*])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ import pytest
 import pellucid as pc
 from pellucid import demo
 from pellucid.callbacks import Progress, writes
-from pellucid.cli import main
+from pellucid.cli import _parser, main
+from pellucid.commands.catalog import CODES, COMMANDS
+from pellucid.commands.options import Settings, settled, to_toml, written
 
 HIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")  # every control character but the new line
 
@@ -60,7 +63,7 @@ def test_as_a_module(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["demo", "--epochs", "-1"], "epochs is -1"),
+    (["demo", "--epochs", "-1"], "epochs is '-1'"),
     (["demo", "--save", "nowhere/m.safetensors"], "there is no folder 'nowhere'"),
     (["demo", "--save", "."], "cannot be written"),
     (["demo", "--report", "nowhere/m.html"], "there is no folder 'nowhere'"),
@@ -74,12 +77,182 @@ def test_a_mistake_is_told_without_a_traceback(arguments, words, here, capsys):
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["demo", "--seed", "x"], ["demo", "--fast"]])
-def test_an_unknown_argument_is_refused(arguments, capsys):
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["fly"], "unknown command 'fly'"),
+    (["trian"], 'did you mean "train"?'),
+    (["--fast"], "'--fast' is not expected before the command"),
+    (["demo", "--seed", "x"], "--seed is 'x'; try: a whole number"),
+    (["demo", "--seed"], "--seed: expected one argument"),
+    (["demo", "--fast"], "unknown option of demo '--fast'"),
+    (["train", "--leyers", "3"], 'did you mean "--layers"?'),
+    (["train", "--leyers=3"], 'did you mean "--layers"?'),
+    (["train", "a.csv", "b.csv"], "'b.csv' is not expected after train"),
+    (["train", "--layers", "64,x"], "--layers is '64,x'; try: units of each hidden layer"),
+    (["train", "--layers", "64,0"], "--layers is '64,0'"),
+    (["train", "--validation", "1"], "--validation is '1'; try: a number of at least 0"),
+    (["train", "--rate", "nan"], "--learning-rate is 'nan'"),
+    (["train", "--rate", "1_0"], "--learning-rate is '1_0'"),
+    (["train", "--task", "guess"], "--task is 'guess'; try: did you mean"),
+    (["train", "--task", "regresion"], 'did you mean "regression"?'),
+    (["train"], "FILE is not given"),
+    (["train", "a.csv", "--config", "no.toml"], "No such file"),
+    (["predict", "nowhere", "a.csv"], "there is no run in 'nowhere'"),
+    (["predict"], "RUN is not given"),
+])  # fmt: skip
+def test_a_mistake_in_what_is_typed_is_one_line(arguments, words, here, capsys):
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert words in told.err
+    assert told.err.startswith("pellucid: ")
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+    assert list(here.iterdir()) == []
+    assert main([*arguments, "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "version"])
+def test_every_command_has_help_with_examples_and_exit_codes(command, capsys):
     with pytest.raises(SystemExit) as left:
-        main(arguments)
-    assert left.value.code == 2
-    assert "usage: pellucid" in capsys.readouterr().err
+        main([command, "--help"])
+    assert left.value.code == 0
+    out = capsys.readouterr().out
+    assert "examples" in out
+    assert f"pellucid {command}" in out.partition("examples")[2]
+    assert "130  interrupted" in out
+    for option in COMMANDS[command].options:
+        assert option.dashed in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "version"])
+def test_examples_can_be_typed(command):
+    """Every example is taken by the parser, with all that it says."""
+    for typed, does in COMMANDS[command].examples:
+        words = shlex.split(typed.partition("|")[0])
+        given, unknown = _parser().parse_known_args(words[1:])
+        assert (words[0], given.command, unknown) == ("pellucid", command, [])
+        settled(COMMANDS[command], vars(given), None)
+        assert does
+
+
+def test_exit_codes_are_those_of_the_help(monkeypatch, capsys):
+    def raising(error):
+        def run(*_):
+            raise error
+
+        return run
+
+    for error, code in (
+        (pc.NonFiniteError("the loss is NaN\nat step 3"), 3),
+        (pc.DataError("no"), 2),
+        (KeyError("x"), 4),
+        (KeyboardInterrupt(), 130),
+        (OSError(28, "No space left on device"), 2),
+    ):
+        monkeypatch.setattr(demo, "run", raising(error))
+        assert main(["demo"]) == code
+        assert f"\n  {code} " in CODES
+        assert capsys.readouterr().err.count("\n") == (code != 130)
+    monkeypatch.setattr(demo, "run", raising(KeyError("x")))
+    main(["demo"])
+    assert "an error of this program, KeyError: 'x'; --debug shows where" in capsys.readouterr().err
+    main(["--debug", "demo"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path):
+    command = f"{sys.executable} -m pellucid worked --list | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(demo.__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.stdout.split()[-1] in (b"0", b"141")
+    assert b"Traceback" not in done.stderr
+
+
+# -- options in a file -----------------------------------------------------------------------------
+
+
+def test_every_option_can_be_in_a_file(tmp_path):
+    """What is typed and what a file says come to the same settings, for every option."""
+    values = {
+        "file": "a.csv", "run": "r", "target": "y", "layers": [3, 4], "hidden": [3, 4],
+        "drop": ["a,b"], "keep": ["c"], "text": ["d"], "na": ["gone"], "out": "there",
+        "name": "2-3-1 forward",
+    }  # fmt: skip
+    for command in COMMANDS.values():
+        if not command.listed:
+            continue
+        for option in command.all:
+            value = values.get(option.name, _other(option.default))
+            path = tmp_path / "c.toml"
+            path.write_text(f"{option.name} = {written(value)}\n")
+            found = settled(command, {}, str(path))
+            assert found.asked == {option.name}
+            typed = value if option.flag else _typed(value)
+            if option.many:
+                typed = typed.split(",")
+            assert settled(command, {option.name: typed}, None)[option.name] == found[option.name]
+
+
+def _typed(value):
+    """Return a value as one types it."""
+    if isinstance(value, list):
+        return ",".join(f'"{v}"' if "," in str(v) else str(v) for v in value)
+    return str(value)
+
+
+def _other(default):
+    """Return a value that is not the default."""
+    if isinstance(default, bool):
+        return not default
+    if isinstance(default, float):
+        return 0.25
+    if isinstance(default, int):
+        return default + 1
+    others = {"auto": "auto", "none": "balanced", "float32": "float64", "text": "html"}
+    return others.get(default, "x") if isinstance(default, str) else 7
+
+
+def test_a_file_is_for_one_command_or_for_several(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("seed = 3\n[train]\nbatch-size = 5\n[demo]\nepochs = 9\n")
+    train = settled(COMMANDS["train"], {"seed": "4"}, str(path))
+    assert (train.seed, train.batch_size, train.epochs) == (4, 5, 1000)
+    assert settled(COMMANDS["demo"], {}, str(path)).epochs == 9
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("leyers = [3]", 'unknown key of c.toml \'leyers\'; try: did you mean "layers"?'),
+    ("[trian]\nseed = 1", "unknown table of c.toml 'trian'"),
+    ("[train]\nsed = 1", 'did you mean "seed"'),
+    ("seed = 'x'", "seed of c.toml is 'x'"),
+    ("seed = true", "seed of c.toml is True"),
+    ("seed = 1.5", "seed of c.toml is 1.5"),
+    ("layers = [3.5]", "layers of c.toml is [3.5]"),
+    ("layers = 1.5", "layers of c.toml is 1.5"),
+    ("drop = [1]", "drop of c.toml is [1]"),
+    ("report = 'yes'", "report of c.toml is 'yes'"),
+    ("seed = ", "c.toml is not TOML"),
+    ("seed = 1\nseed = 2", "c.toml is not TOML"),
+])  # fmt: skip
+def test_a_mistake_in_a_file_is_told(text, words, here, capsys):
+    (here / "c.toml").write_text(text)
+    assert main(["train", "--config", "c.toml"]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1
+
+
+def test_settings_are_written_as_they_are_read(tmp_path):
+    values = {option.name: option.default for option in COMMANDS["train"].all}
+    values |= {"drop": ('a "b"\\c', "d,e\n"), "na": ("\x7f",), "layers": (), "learning_rate": 1e-30,
+               "target": "Größe 🌱", "resume": True}  # fmt: skip
+    path = tmp_path / "c.toml"
+    path.write_text(to_toml(COMMANDS["train"], Settings(values)), encoding="utf-8")
+    found = settled(COMMANDS["train"], {}, str(path))
+    assert {name: found[name] for name in values} == values
 
 
 def test_an_error_of_the_system_is_told(monkeypatch, capsys):

@@ -36,6 +36,7 @@ ROOT = Path(__file__).parent.parent
 WRITTEN_FROM_THE_CODE = {"ops.md"}  # by docs/generate.py
 DOCS = (page for page in (ROOT / "docs").glob("*.md") if page.name not in WRITTEN_FROM_THE_CODE)
 PAGES = [ROOT / "README.md", *sorted(DOCS)]
+NEEDS = {"pytorch.md": "torch"}  # what may be missing: then the page is skipped, and this is said
 FENCE = re.compile(r"\s*(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)")
 PYTHON = re.compile(r"(\{code[\w-]*\}\s*)?(python3?|py|pycon)\b(?P<rest>.*)")
 NO_RUN = re.compile(r"no-run:\s*\S.*")
@@ -191,11 +192,19 @@ def restored() -> Iterator[None]:
         table.update(old)
 
 
+def named(page: Path) -> Any:
+    """A page as a test; `make conformance` runs those that need PyTorch."""
+    marks = [pytest.mark.conformance] if page.name in NEEDS else []
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
+
+
 @pytest.mark.usefixtures("restored")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*map(named, PAGES)])
 def test_every_example_gives_what_it_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name], reason=f"docs/{page.name} is about it")
     monkeypatch.chdir(tmp_path)  # an example may save files
     run_page(page.read_text("utf-8"), str(page))
 

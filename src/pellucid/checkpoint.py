@@ -9,6 +9,7 @@ Reading runs no code, and takes memory only for what has been checked to be ther
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pellucid.batches import Numbers
 from pellucid.errors import ArgumentError, DataError, PellucidError
 from pellucid.graph import Array
 from pellucid.losses import NAMES as LOSSES
+from pellucid.metrics.metric import Metric
 from pellucid.nn.layer import Layer
 from pellucid.nn.network import Network, network
 from pellucid.optim.optimizer import Optimizer
@@ -30,6 +32,7 @@ FORMAT = 2  # 1: no frozen parameters, no layers' state, no scale of the learnin
 STATE, KEPT = "optimizer.", "callback."  # what arrays that are no parameters are called
 COUNTS = ("steps", "epochs", "since")
 MOST_METRICS = 100
+WIDE = 2**20  # values of one sample that a layer may give, whatever the file holds
 Make = Callable[..., Any]
 
 
@@ -64,7 +67,7 @@ def settings(model: Any) -> dict[str, Any]:
     loss, net = model.loss_function, model._built
     if loss is not None and LOSSES.get(loss.name) is not loss:
         raise ArgumentError("a loss that is a function cannot be saved", "give the loss by name")
-    if not all(isinstance(m, str) for m in model.metrics):
+    if not all(isinstance(m, (str, Metric)) for m in model.metrics):
         raise ArgumentError("a metric that is a function cannot be saved", "give metrics by name")
     found = {
         "layers": [described.told(layer) for layer in model.layers],
@@ -72,7 +75,7 @@ def settings(model: Any) -> dict[str, Any]:
         "frozen": sorted(s.name for s in net.fixed if s.kind == "frozen"),
         "loss": loss.name if loss else None,
         "optimizer": described.told(model.optimizer),
-        "metrics": list(model.metrics),
+        "metrics": [m if isinstance(m, str) else described.told(m) for m in model.metrics],
         "dtype": model.dtype.name,
         "seed": model.seed,
     }
@@ -140,13 +143,15 @@ def described_in(found: Listing) -> dict[str, Any]:
 
 def _model(told: dict[str, Any], found: Listing, known: Mapping[str, type], make: Make) -> Any:
     """Build the model of a description; memory for it is taken only where the file has as much."""
-    _check_counts(told)
-    layers, optimizer, dtype = _parts(told, known)
-    net = network(layers, tuple(told["inputs"]), frozenset(told["frozen"]))
+    # no layer is wider than this, but for one that has no weights, as few have
+    widest = WIDE + sum(math.prod(entry.shape) for entry in found.entries.values())
+    _check_counts(told, widest)
+    layers, optimizer, dtype = _parts(told, known, widest)
+    net = network(layers, tuple(told["inputs"]), frozenset(told["frozen"]), widest)
     _check_arrays(found, _wanted(net, optimizer), dtype)
     model = make(
-        loss=told["loss"], optimizer=optimizer, metrics=told["metrics"], dtype=dtype,
-        seed=told["seed"],
+        loss=told["loss"], optimizer=optimizer, metrics=_metrics(told["metrics"], known),
+        dtype=dtype, seed=told["seed"],
     )  # fmt: skip
     check_outputs(layers, model.loss_function)
     params = np.zeros(net.size, dtype)
@@ -159,11 +164,11 @@ def _model(told: dict[str, Any], found: Listing, known: Mapping[str, type], make
     return model
 
 
-def _check_counts(told: dict[str, Any]) -> None:
+def _check_counts(told: dict[str, Any], widest: int) -> None:
     inputs, counts, scale = told["inputs"], [told[k] for k in COUNTS], told["scale"]
     whole = all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate([*inputs, *counts]))
-    if not whole or len(inputs) > MOST_AXES:
-        raise DataError(f"its sizes are no whole numbers: inputs {inputs}, steps, epochs {counts}")
+    if not whole or len(inputs) > MOST_AXES or math.prod(inputs) > widest:
+        raise DataError(f"its sizes cannot be meant: inputs {inputs}, steps and epochs {counts}")
     if not isinstance(scale, float) or not 0 < scale < float("inf"):
         raise DataError(f"the scale of its learning rate is {scale!r}")
     if told["dtype"] not in ("float32", "float64"):
@@ -175,9 +180,10 @@ def _check_counts(told: dict[str, Any]) -> None:
 
 
 def _parts(
-    told: dict[str, Any], known: Mapping[str, type]
+    told: dict[str, Any], known: Mapping[str, type], widest: int
 ) -> tuple[tuple[Layer, ...], Optimizer, np.dtype[Any]]:
-    layers, optimizer = described.made([told["layers"], told["optimizer"]], known)
+    layers = described.made(told["layers"], known, widest)
+    optimizer = described.made(told["optimizer"], known)
     if not isinstance(layers, tuple) or not all(isinstance(x, Layer) for x in layers):
         raise DataError("its layers are no list of layers")
     if not layers:
@@ -185,6 +191,14 @@ def _parts(
     if not isinstance(optimizer, Optimizer):
         raise DataError(f"its optimizer is {optimizer!r}")
     return layers, optimizer, np.dtype(told["dtype"])
+
+
+def _metrics(told: list[Any], known: Mapping[str, type]) -> list[Any]:
+    found = [m if isinstance(m, str) else described.made(m, known) for m in told]
+    for each in found:
+        if not isinstance(each, (str, Metric)):
+            raise DataError(f"one of its metrics is {each!r}")
+    return found
 
 
 def _wanted(net: Network, optimizer: Optimizer) -> dict[str, tuple[int, ...]]:

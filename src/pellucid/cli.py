@@ -7,6 +7,7 @@ import os
 import sys
 import textwrap
 import traceback
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in typed
     try:
-        code = _run([word for word in typed if word != "--debug"])
+        with warnings.catch_warnings():
+            warnings.showwarning = _warned
+            code = _run([word for word in typed if word != "--debug"])
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader went away, as `head` does: nothing is left to say
@@ -71,6 +74,12 @@ def _told(error: Exception, debug: bool) -> int:
     if isinstance(error, NonFiniteError):
         return STOPPED
     return BAD if ours or isinstance(error, OSError) else BROKEN
+
+
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Say a warning in one line."""
+    what = str(message)
+    print("pellucid: warning:", " ".join(what.split()), file=sys.stderr)
 
 
 def _unknown(word: str, command: Command | None) -> ArgumentError:

@@ -18,6 +18,7 @@ from pellucid.batches import Batch, Numbers
 from pellucid.fit import Loop
 from pellucid.graph import Array
 from pellucid.history import History
+from pellucid.metrics.measures import Measures
 from pellucid.nn.network import Network, Slot
 from pellucid.show.loops import Memory
 from pellucid.show.naming import safe
@@ -69,6 +70,7 @@ class Drive:
         self.arrays["keys"][:] = np.array(keys, np.uint64)
         self.arrays["order"][:] = np.arange(len(data))
         self.clock = self.arrays["clock"]
+        self.measured = Measured(plan.measures, machine.run, len(self.arrays["totals"]), data, held)
         self.call = machine.code.bind(*self.arrays.values(), *(sizes[c] for c in COUNTS))
         self.wind()
 
@@ -90,16 +92,58 @@ class Drive:
     def logs(self, start: int, stop: int) -> Array:
         """Return what was logged at the ends of some of the last epochs: (stop - start, names)."""
         logs: Array = self.arrays["logs"]
-        return logs[np.arange(start - self.first, stop - self.first) % self.logged]
+        return self.measured(logs[np.arange(start - self.first, stop - self.first) % self.logged])
 
     @property
     def names(self) -> tuple[str, ...]:
         """What each column of the logs is."""
-        return self.machine.run.logs
+        return self.measured.names
 
     def last(self) -> dict[str, float]:
         """Return loss and metrics of the last step."""
-        return dict(zip(self.names, self.arrays["last"].tolist(), strict=False))
+        return self.measured.batch(self.arrays["last"])
+
+
+class Measured:
+    """What the rows that a run logs come to: loss and metrics by name."""
+
+    def __init__(
+        self, measures: Measures, run: Run, cut: int, data: Batch, held: Batch | None
+    ) -> None:
+        self.measures = measures
+        self.parts = [(run.logs[:cut], measures.facts(data.Y, data.weights), "")]
+        if held is not None:
+            names = tuple(name.removeprefix("val_") for name in run.logs[cut:])
+            self.parts.append((names, measures.facts(held.Y, None), "val_"))
+        self.names = tuple(self._told(np.zeros((1, len(run.logs)))))
+        self.plain = measures.plain and self.names == run.logs
+
+    def __call__(self, rows: Array) -> Array:
+        """Return loss and metrics of some epochs, (epochs, names)."""
+        return rows if self.plain else np.column_stack([*self._told(rows).values()])
+
+    def batch(self, row: Array) -> dict[str, float]:
+        """Return loss and metrics of a step."""
+        names, facts, _ = self.parts[0]
+        found = {name: value[0] for name, value in _columns(names, row[None]).items()}
+        return self.measures.result(found, facts)
+
+    def _told(self, rows: Array) -> dict[str, Array]:
+        told, start = dict[str, Array](), 0
+        for names, facts, before in self.parts:
+            found = _columns(names, rows[:, start : start + len(names)])
+            results = self.measures.results(found, facts)
+            told |= {f"{before}{k}": v for k, v in results.items()}
+            start += len(names)
+        return told
+
+
+def _columns(names: Sequence[str], rows: Array) -> dict[str, Array]:
+    """Return each column by its name, (epochs,); those of one name together, (epochs, classes)."""
+    places: dict[str, list[int]] = {}
+    for k, name in enumerate(names):
+        places.setdefault(name, []).append(k)
+    return {k: rows[:, at] if len(at) > 1 else rows[:, at[0]] for k, at in places.items()}
 
 
 CHUNK = 1024  # rows of a prediction that go through the network together
@@ -261,7 +305,8 @@ class Whole(Loop):
         if self.step or self.steps < left:
             return min(self.steps, left)
         epochs = min(self.steps // self.batches, self.epochs - history.epochs, self.drive.logged)
-        return self.batches * (1 if self._acts("on_epoch_begin", "on_epoch_end") else epochs)
+        single = self.judge or self._acts("on_epoch_begin", "on_epoch_end")
+        return self.batches * (1 if single else epochs)
 
     def _acts(self, *hooks: str) -> bool:
         """Say whether a callback that may act on the model has one of these hooks."""
@@ -275,10 +320,9 @@ class Whole(Loop):
     def _log(self, history: History, fine: bool) -> None:
         """Log the epochs that have ended, and tell the callbacks."""
         numbers, done = self.stepper.numbers, history.epochs
-        if fine and (self.step or self._acts("on_batch_end")):
-            self._batch_ended()
+        changed = fine and (self.step or self._acts("on_batch_end")) and self._batch_ended()
         if (now := numbers.epochs - self.first) > done:
-            rows = self.drive.logs(self.first + done, numbers.epochs)
+            rows = self._rows_logged(done, now, bool(changed))
             history.extend(self.drive.names, rows)
             for callback in self.callbacks:
                 for epoch in callback.due(done, now):
@@ -286,15 +330,22 @@ class Whole(Loop):
                     callback.on_epoch_end(epoch, logs)
             history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
 
-    def _batch_ended(self) -> None:
-        """Tell of a step; where that changes the model at an epoch's end, evaluate it again."""
+    def _rows_logged(self, start: int, stop: int, changed: bool = False) -> Array:
+        """Return the logs of some epochs, with what is evaluated at the end of the last one."""
+        rows = self.drive.logs(self.first + start, self.first + stop)
+        values = dict(self.judge()) if self.judge else {}
+        if self.validate and (self.judge or changed):
+            values |= self.validate()
+        for name, value in values.items():
+            rows[-1, self.drive.names.index(name)] = value
+        return rows
+
+    def _batch_ended(self) -> bool:
+        """Tell of a step; say whether that changes the model at an epoch's end."""
         numbers, last = self.stepper.numbers, not self.step and self.validate
         before = numbers.params.copy() if last else None
         self._tell("on_batch_end", self.drive.last(), (self.step or self.batches) - 1)
-        if before is not None and not np.array_equal(before, numbers.params):
-            values = list(self.validate().values())
-            slot = (numbers.epochs - 1 - self.first) % self.drive.logged
-            self.drive.arrays["logs"][slot, len(self.drive.names) - len(values) :] = values
+        return before is not None and not np.array_equal(before, numbers.params)
 
     def _return(self, history: History) -> None:
         """Go back to the last snapshot, and take the steps up to the last whole epoch again."""
@@ -302,7 +353,7 @@ class Whole(Loop):
         self._again(self.good, (last - self.good.epochs) * self.batches)
         history.cut(history.whole)
         if last - self.first > history.epochs:
-            rows = self.drive.logs(self.first + history.epochs, last)
+            rows = self._rows_logged(history.epochs, last - self.first)
             history.extend(self.drive.names, rows)
 
     def _again(self, start: Numbers, steps: int) -> Iterator[float]:

@@ -3,7 +3,7 @@
     Dense(8)  →  {"type": "Dense", "units": 8, …}
 
 Reading runs no code: a class is looked up by its name among those of this library, which is every
-frozen dataclass that `nn` and `optim` offer, or among those that the caller names.
+frozen dataclass that `nn`, `optim` and `metrics` offer, or among those that the caller names.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from pellucid import nn, optim
+from pellucid import metrics, nn, optim
 from pellucid.errors import ArgumentError, DataError
 
-MOST = 2000  # frozen values in a description: to trace as many layers takes a fraction of a second
+MOST = 1500  # frozen values in a description: to trace as many layers takes a fraction of a second
 DEEPEST = 64  # values within values
+VALUES = 20_000  # of any kind: numbers, names, and what holds them
 PLAIN = ("list", "dict", "number")  # names that stand for what JSON has no word for
 
 
@@ -35,7 +37,7 @@ def _is_frozen(kind: type) -> bool:
     return is_dataclass(kind) and kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
 
 
-TYPES: dict[str, type] = gathered(nn, optim)
+TYPES: dict[str, type] = gathered(nn, optim, metrics)
 
 
 def told(value: Any) -> Any:
@@ -71,25 +73,43 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def check_size(description: Any) -> None:
-    """Refuse a description of more layers than are read again."""
-    count = sum(isinstance(v, dict) for v in _values(description, 0))
-    if count > MOST:
+    """Refuse a description of more than is read again. Raises: ArgumentError."""
+    if told := _too_much(description):
         raise ArgumentError(
-            f"the model has {count:,} layers and other values to describe, and a file at most "
-            f"{MOST:,}",
-            "fewer layers, or np.savez(path, **model.params)",
+            f"the model has {told} to describe", "fewer layers, or np.savez(path, **model.params)"
         )
 
 
-def made(description: Any, known: Mapping[str, type]) -> Any:
+def made(description: Any, known: Mapping[str, type], largest: int | None = None) -> Any:
     """Build the value of a description; only classes of the table are ever called.
 
-    Raises: DataError for an unknown class, and for more or deeper values than are ever written.
+    `largest` is how large a whole number may be, where they are sizes. Raises: DataError for an
+    unknown class, and for more, deeper or larger values than are ever written.
     """
-    count = sum(isinstance(v, dict) for v in _values(description, 0))
-    if count > MOST:
-        raise DataError(f"the file describes {count:,} values, and at most {MOST:,} are read")
+    if told := _too_much(description):
+        raise DataError(f"the file has {told} to describe")
+    if largest is not None:
+        _check_sizes(description, largest)
     return _made(description, known)
+
+
+def _check_sizes(description: Any, largest: int) -> None:
+    for value in _values(description, 0):
+        if isinstance(value, int) and abs(value) > largest:
+            raise DataError(f"a layer of the file has the setting {_digits(value)}")
+
+
+def _digits(value: int) -> str:
+    return f"{value:,}" if abs(value) < 10**20 else "of more than 20 digits"
+
+
+def _too_much(description: Any) -> str:
+    """Say how much there is, where it is more than is read."""
+    values = list(islice(_values(description, 0), VALUES + 1))
+    layers = sum(isinstance(v, dict) for v in values)
+    if len(values) > VALUES:
+        return f"more than {VALUES:,} settings"
+    return f"{layers:,} layers and other values, where {MOST:,} are the most," * (layers > MOST)
 
 
 def _values(value: Any, depth: int) -> Iterator[Any]:

@@ -6,6 +6,7 @@ What reads a graph for people comes when it is first asked for: training never l
 from typing import TYPE_CHECKING
 
 from pellucid import data as data
+from pellucid import metrics as metrics
 from pellucid.callbacks import Callback as Callback
 from pellucid.callbacks import LambdaCallback as LambdaCallback
 from pellucid.callbacks import Progress as Progress
@@ -30,11 +31,23 @@ from pellucid.gate import Gate as Gate
 from pellucid.graph import Node as Node
 from pellucid.graph import value as value
 from pellucid.history import History as History
+from pellucid.metrics.classes import F1 as F1
+from pellucid.metrics.classes import Accuracy as Accuracy
+from pellucid.metrics.classes import Precision as Precision
+from pellucid.metrics.classes import Recall as Recall
+from pellucid.metrics.classes import TopK as TopK
+from pellucid.metrics.metric import Metric as Metric
+from pellucid.metrics.ranks import AUC as AUC
+from pellucid.metrics.values import MAE as MAE
+from pellucid.metrics.values import MSE as MSE
+from pellucid.metrics.values import R2 as R2
+from pellucid.metrics.values import RMSE as RMSE
 from pellucid.model import Sequential as Sequential
 from pellucid.model import load as load
 from pellucid.nn.composite import Concatenate as Concatenate
 from pellucid.nn.composite import Parallel as Parallel
 from pellucid.nn.composite import Residual as Residual
+from pellucid.nn.embedding import Embedding as Embedding
 from pellucid.nn.init import Constant as Constant
 from pellucid.nn.init import Glorot as Glorot
 from pellucid.nn.init import He as He
@@ -51,6 +64,10 @@ from pellucid.nn.layer import Flatten as Flatten
 from pellucid.nn.layer import Layer as Layer
 from pellucid.nn.layer import Parameter as Parameter
 from pellucid.nn.layer import Shared as Shared
+from pellucid.nn.noise import AlphaDropout as AlphaDropout
+from pellucid.nn.noise import GaussianDropout as GaussianDropout
+from pellucid.nn.noise import GaussianNoise as GaussianNoise
+from pellucid.nn.noise import SpatialDropout as SpatialDropout
 from pellucid.nn.normalization import BatchNorm as BatchNorm
 from pellucid.nn.normalization import LayerNorm as LayerNorm
 from pellucid.nn.preparing import Missing as Missing
@@ -92,8 +109,11 @@ if TYPE_CHECKING:
     from pellucid.check.gates import check_gate as check_gate
     from pellucid.check.gradients import check_gradients as check_gradients
     from pellucid.check.planted import planted_bug as planted_bug
+    from pellucid.estimators import PellucidClassifier as PellucidClassifier
+    from pellucid.estimators import PellucidRegressor as PellucidRegressor
     from pellucid.exercises import worked as worked
     from pellucid.explaining.walkthrough import Walkthrough as Walkthrough
+    from pellucid.keeping.run import Run as Run
     from pellucid.pages import report as report
     from pellucid.pictures import Picture as Picture
     from pellucid.pictures import draw as draw
@@ -103,7 +123,10 @@ if TYPE_CHECKING:
 
 LATER = {
     "Doctor": "check.doctor",
+    "PellucidClassifier": "estimators",
+    "PellucidRegressor": "estimators",
     "Picture": "pictures",
+    "Run": "keeping.run",
     "Walkthrough": "explaining.walkthrough",
     "check_backprop": "check.backprop",
     "check_gate": "check.gates",

@@ -80,25 +80,25 @@ class Stepper:
             self.runs[kind] = training(self.plan, *kind)
         return self.runs[kind]
 
-    def take(self, batch: Batch) -> dict[str, float]:
-        """Take one step; return the loss and the metrics of the batch."""
+    def take(self, batch: Batch) -> dict[str, Any]:
+        """Take one step; return the loss of the batch, and what its metrics are made of."""
         step, runner = self.program(batch.weights is not None)
         self.numbers.steps += 1
         given = self.inputs(step, batch)
         if self.plan.optimizer.whole:
             return self._searched(given, batch)
         *found, self.grads = runner(*(given[x.name] for x in step.program.inputs), n=len(batch))
-        return dict(zip(step.program.returns, map(float, found), strict=True))
+        return dict(zip(step.program.returns, map(_kept, found), strict=True))
 
-    def _searched(self, given: dict[str, Any], batch: Batch) -> dict[str, float]:
+    def _searched(self, given: dict[str, Any], batch: Batch) -> dict[str, Any]:
         """Let the optimizer look at the loss where it wants to; return it where the step began."""
         step, runner = self.program(batch.weights is not None)
         names = [x.name for x in step.program.inputs]
-        seen: list[dict[str, float]] = []
+        seen: list[dict[str, Any]] = []
 
         def evaluate(params: Array) -> tuple[float, Array]:
             *found, grads = runner(*({**given, "params": params}[k] for k in names), n=len(batch))
-            seen.append(dict(zip(step.program.returns, map(float, found), strict=False)))
+            seen.append(dict(zip(step.program.returns, map(_kept, found), strict=False)))
             return seen[-1]["loss"], grads.copy()
 
         numbers = self.numbers
@@ -120,8 +120,14 @@ class Stepper:
         for k, mask in enumerate(step.masks):
             key = rng.key(self.seed, "dropout", k, self.numbers.steps + ahead)
             shape = (n, *(int(s) for s in mask.leaf.shape[1:]))  # type: ignore[arg-type]
-            masks[mask.leaf.name] = (rng.uniform(key, shape) < mask.keep).astype(mask.leaf.dtype)
+            drawn = rng.noise(key, shape) if mask.keep is None else rng.uniform(key, shape) < mask.keep
+            masks[mask.leaf.name] = drawn.astype(mask.leaf.dtype)
         return masks
+
+
+def _kept(value: Any) -> Any:
+    """Return a number, or the numbers of each class, out of a program's memory."""
+    return float(value) if np.ndim(value) == 0 else np.array(value, float)
 
 
 class Trail:
@@ -158,12 +164,14 @@ class Loop:
     held: Batch | None = None
     backend: Backend = NUMPY
     validate: Any = None  # () -> {"val_loss": …}, by NumPy
+    judge: Any = None  # () -> training metrics that need all predictions at once, such as AUC
 
-    def run(self) -> History:
-        """Train, and return what happened."""
-        history, start = History(self.backend), time.perf_counter()
+    def run(self, begun: History | None = None) -> History:
+        """Train, and return what happened; `begun` has the epochs before, of a run that goes on."""
+        history = History(self.backend) if begun is None else begun
+        start = time.perf_counter()
         numbers = self.stepper.numbers
-        self.good, self.first = self.stepper.snapshot(), numbers.epochs
+        self.good, self.first = self.stepper.snapshot(), numbers.epochs - history.epochs
         self._tell(
             "on_train_begin",
             {"epochs": self.epochs, "samples": len(self.data), "batches": self.batches},
@@ -175,7 +183,7 @@ class Loop:
         except KeyboardInterrupt:
             self._return(history)
             history.stopped = f"interrupted after epoch {history.epochs}"
-        history.seconds = time.perf_counter() - start
+        history.seconds += time.perf_counter() - start
         ended: dict[str, Any] = {"stopped": history.stopped, "failure": history.failure}
         self._tell("on_train_end", ended)
         return history
@@ -274,7 +282,7 @@ class Stepwise(Loop):
 
     def _train(self, history: History) -> None:
         numbers = self.stepper.numbers
-        for epoch in range(self.epochs):
+        for epoch in range(history.epochs, 0 if history.stopped else self.epochs):
             self.good.restore(numbers)  # a callback may have changed the model
             logs = self._epoch(epoch, history)
             if logs is None:
@@ -292,7 +300,7 @@ class Stepwise(Loop):
     def _epoch(self, epoch: int, history: History) -> dict[str, float] | None:
         """Train one epoch; None where it ended in NaN or Inf."""
         self._tell("on_epoch_begin", {}, epoch)
-        numbers, total = self.stepper.numbers, dict[str, float]()
+        numbers, total = self.stepper.numbers, dict[str, Any]()
         for k, index in enumerate(self._batches(numbers.epochs)):
             batch = self._rows(index)
             logs = self.stepper.take(batch)
@@ -301,12 +309,21 @@ class Stepwise(Loop):
                 return None
             for name, value in logs.items():
                 total[name] = total.get(name, 0.0) + value * (len(batch) / len(self.data))
-            self._tell("on_batch_end", logs, k)
+            self._tell("on_batch_end", self._measured(logs), k)
         if not numbers.finite():
             self._recover(numbers.steps - 1, history)
             return None
         numbers.epochs += 1
-        return total | (self.validate() if self.validate else {})
+        logs = self._measured(total, self.judge() if self.judge else {})
+        return logs | (self.validate() if self.validate else {})
+
+    def _measured(self, found: dict[str, Any], whole: Any = None) -> dict[str, float]:
+        """Return loss and metrics from what steps return, and those that need all predictions."""
+        return self.stepper.plan.measures.result(found, self._facts, whole or {})
+
+    @cached_property
+    def _facts(self) -> Mapping[str, Array]:
+        return self.stepper.plan.measures.facts(self.data.Y, self.data.weights)
 
     def _seen(self) -> bool:
         """Look at the gradient, where the optimizer would hide what is wrong with it."""

@@ -19,8 +19,13 @@ from pellucid.losses import Loss
 Shape = tuple[int, ...]
 
 
-def features(X: Any, dtype: Any, expected: Shape | None = None, name: str = "X") -> Array:
-    """Return X as an array of samples in rows, (n, …); `expected` is one sample's shape."""
+def features(
+    X: Any, dtype: Any, expected: Shape | None = None, name: str = "X", missing: bool = False
+) -> Array:
+    """Return X as an array of samples in rows, (n, …); `expected` is one sample's shape.
+
+    NaN is refused but where values may be `missing`; Inf always is.
+    """
     array = numbers(X, name, dtype)
     if array.ndim == 0:
         raise ShapeError(
@@ -34,6 +39,9 @@ def features(X: Any, dtype: Any, expected: Shape | None = None, name: str = "X")
         )
     if expected is not None and array.shape[1:] != expected:
         _wrong_features(array, expected, name)
+    if missing:
+        _finite(np.where(np.isnan(array), 0, array), name)
+        return array
     return _finite(array, name)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +27,20 @@ from pellucid.errors import (
     DtypeError,
     NotBuiltError,
     PellucidError,
+    PellucidWarning,
     one_of,
 )
-from pellucid.fit import Stepper
+from pellucid.fit import Loop, Stepper
 from pellucid.graph import Array
 from pellucid.history import History
+from pellucid.keeping.facts import Task
+from pellucid.keeping.recording import Kept, recording
 from pellucid.losses import Loss
 from pellucid.losses import loss as loss_named
-from pellucid.metrics import check_metrics
+from pellucid.metrics import Confusion, Measures, check_metrics, confusion_matrix
+from pellucid.metrics.given import Chosen
 from pellucid.nn.layer import Dense, Layer, check_share
-from pellucid.nn.network import Network, check_enough, initial, initial_fixed, network
+from pellucid.nn.network import Network, admit, check_enough, initial, initial_fixed, network
 from pellucid.optim import Optimizer, Schedule
 from pellucid.optim import optimizer as optimizer_named
 from pellucid.outputs import check_outputs
@@ -46,6 +52,7 @@ from pellucid.settings import (
     as_precision,
     as_seed,
     check_choice,
+    check_kept,
     check_settings,
 )
 from pellucid.show.python import Program, source
@@ -80,7 +87,7 @@ class Sequential:
         *,
         loss: str | Function | Loss | None = None,
         optimizer: str | Optimizer = "adam",
-        metrics: Sequence[str | Function] = (),
+        metrics: Sequence[Chosen] = (),
         dtype: Any = "float32",
         seed: int = 0,
     ) -> None:
@@ -93,6 +100,7 @@ class Sequential:
         self.layers: tuple[Layer, ...] = ()
         self.history: History | None = None
         self.frozen: frozenset[str] = frozenset()  # parameters that are not learned, by name
+        self._parent: dict[str, Any] | None = None  # the run that it was branched from
         self._net: Network | None = None
         self._labels: Array | None = None
         self._runners: dict[Any, tuple[Program, Runner]] = {}
@@ -158,7 +166,8 @@ class Sequential:
     def _fresh_numbers(self, net: Network, seed: int) -> Numbers:
         """Return the numbers that training starts from."""
         flat = initial(net, seed).astype(self.dtype)
-        return Numbers(flat, self.optimizer.zeros(flat), initial_fixed(net, seed).astype(self.dtype))
+        state = self.optimizer.zeros(flat)
+        return Numbers(flat, state, initial_fixed(net, seed).astype(self.dtype))
 
     def _look(self) -> None:
         """Look at the numbers anew, through views; forget the programs that were made for others."""
@@ -178,7 +187,7 @@ class Sequential:
 
     @property
     def optimizer(self) -> Optimizer:
-        """How the parameters are updated; set anew, it goes on with the old state where that is all it needs."""
+        """How parameters are updated; a new one goes on with the state, where it needs no other."""
         return self._optimizer
 
     @optimizer.setter
@@ -220,9 +229,9 @@ class Sequential:
         self._numbers.scale = float(rate) / base
 
     @contextmanager
-    def _unless_refused(self) -> Iterator[None]:
+    def _unless_refused(self, before: Any = None) -> Iterator[None]:
         """Leave a model without parameters as it was where what it is given is refused."""
-        before = self._net, self._labels
+        before = before or (self._net, self._labels)
         try:
             yield
         except Exception:
@@ -363,10 +372,18 @@ class Sequential:
 
     # -- data in ---------------------------------------------------------------------------------
 
+    @property
+    def _missing(self) -> bool:
+        """Whether samples may hold NaN: the first layer says so."""
+        return bool(self.layers) and self.layers[0].takes_missing
+
     def _features(self, X: Any) -> Array:
-        array = intake.features(X, self.dtype, self._net.input_shape if self._net else None)
+        array = intake.features(
+            X, self.dtype, self._net.input_shape if self._net else None, missing=self._missing
+        )
         if self._net is None:
             self._build(array.shape[1:])
+        admit(self._built, array)
         return array
 
     def _batch(
@@ -379,9 +396,11 @@ class Sequential:
                 "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
             )
         check_outputs(self.layers, loss)
-        array = intake.features(X, self.dtype, known.input_shape if known else None, f"{of}X")
+        shape = known.input_shape if known else None
+        array = intake.features(X, self.dtype, shape, f"{of}X", self._missing)
         intake.same_length(array, y, of)
         net = known or self._network(array.shape[1:])
+        admit(net, array, f"{of}X")
         target = intake.targets(y, loss, net.output_shape, self.dtype, f"{of}y")
         weights = intake.sample_weights(weight, classes, target, loss, self.dtype)
         if known is None:
@@ -407,6 +426,9 @@ class Sequential:
         print_every: int | None = None,
         backend: str = "auto",
         on_nonfinite: str = "raise",
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_every: int | None = None,
     ) -> History:
         """Train on samples X (n, …) and targets y; a second call goes on where the first stopped.
 
@@ -415,7 +437,10 @@ class Sequential:
         dict or "balanced"; `verbose`, 0 for silence, 2 to be told how it is computed;
         `print_every`, epochs between lines (about 20 lines in all by default); `backend`, "numpy",
         "numba" (compiled), or "auto": compiled where that takes less time in all; `on_nonfinite`,
-        what a step that gives NaN or Inf leads to: "raise", or "report", a warning and the history.
+        what a step that gives NaN or Inf leads to: "raise", or "report", a warning and the history;
+        `checkpoint`, a folder that keeps the run, so that `resume=True` goes on after whatever
+        ended it, up to `epochs` in all, as if nothing had; `checkpoint_every`, epochs between two
+        checkpoints (None: as many as take a second). `pc.Run` reads the folder.
         Returns: the `History` of loss and metrics by epoch.
         Raises: ArgumentError, DataError, ShapeError, DtypeError; the model is then as it was.
         NonFiniteError, which says where NaN or Inf came up first and why; the model then keeps the
@@ -423,7 +448,9 @@ class Sequential:
         """
         check_settings(epochs, batch_size, print_every, backend)
         check_choice(on_nonfinite, "on_nonfinite", ("raise", "report"))
+        check_kept(checkpoint, resume, checkpoint_every)
         hooks = [*as_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
+        before = self._net, self._labels
         with self._unless_refused():
             X, y, sample_weight, held, rows = self._held_out(
                 X, y, sample_weight, validation_data, validation_split
@@ -439,20 +466,41 @@ class Sequential:
                     f"{len(train)}", "fit(…, batch_size=None)",
                 )  # fmt: skip
             self._prepare(train, y)
+            self._doubt(train)
+            if checked is not None:
+                self._doubt(checked, "of the validation samples, ")
         for callback in hooks:
             callback.model, callback.stopped = self, ""
+        prepared = {"validation_split": validation_split, "class_weight": class_weight}
+        task = Task(self, train, checked, size, shuffle, epochs, prepared)
+        with ExitStack() as stack:
+            with self._unless_refused(before):
+                kept = stack.enter_context(recording(checkpoint, resume, checkpoint_every))
+                loop, begun = self._loop(task, hooks, kept, backend, verbose)
+            self.history = loop.run(begun) if loop else begun
+        return settle(self.history, on_nonfinite)
+
+    def _loop(
+        self, task: Task, hooks: list[Callback], kept: Kept, backend: str, verbose: int
+    ) -> tuple[Loop | None, History]:
+        """Return the loop that is to run, and the epochs before it; None where there is none."""
+        held = task.held
+        given = (self._steps(), task.data, task.batch_size, task.epochs, held)
         try:
-            how, machine = chosen(backend, self._steps(), train, size, epochs, checked)
+            how, machine = chosen(kept.backend(backend), *given)
         except KeyboardInterrupt:
-            self.history = History()
-            self.history.stopped = "interrupted after epoch 0: its program was being made"
-            return self.history
+            history = History()
+            history.stopped = "interrupted after epoch 0: its program was being made"
+            return None, history
         if verbose > 1:
             print(f"backend {how}: {how.why}")
-        validate = (lambda: self._validated(checked)) if checked else None
-        settings = (train, epochs, size, shuffle, hooks)
-        self.history = loop_on(machine)(self._steps(), *settings, checked, how, validate).run()
-        return settle(self.history, on_nonfinite)
+        begun = kept.begin(how, task, hooks)
+        if kept.done:
+            return None, begun
+        validate = (lambda: self._validated(held)) if held else None
+        judge = partial(self._judged, task.data) if self._measures.whole else None
+        settings = (task.data, task.epochs, task.batch_size, task.shuffle, kept.around(hooks))
+        return loop_on(machine)(self._steps(), *settings, held, how, validate, judge), begun
 
     def _validated(self, held: Batch) -> dict[str, float]:
         return {f"val_{k}": v for k, v in self._evaluated(held).items()}
@@ -486,7 +534,9 @@ class Sequential:
             raise ArgumentError("validation_data is not a pair", "validation_data=(X_val, y_val)")
         if not share:
             return X, y, weights, data, None
-        X = intake.features(X, self.dtype, self._net.input_shape if self._net else None)
+        X = intake.features(
+            X, self.dtype, self._net.input_shape if self._net else None, missing=self._missing
+        )
         intake.same_length(X, y)
         y, rows = np.asarray(y), np.arange(len(X))
         train, _, test, _ = split(rows, y, test=share, seed=self.seed)
@@ -510,7 +560,7 @@ class Sequential:
             batch = self._batch(X, y, sample_weight)
             check_enough(self._built, len(batch))
             self._prepare(batch, y)
-        return self._steps().take(batch)["loss"]
+        return float(self._steps().take(batch)["loss"])
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -579,15 +629,63 @@ class Sequential:
     def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """Return loss and metrics as a dict, as they are for prediction: without dropout."""
         with self._unless_refused():
-            return self._evaluated(self._batch(X, y, sample_weight))
+            batch = self._batch(X, y, sample_weight)
+            found = self._evaluated(batch)
+        self._doubt(batch)
+        return found
 
     def _evaluated(self, batch: Batch) -> dict[str, float]:
         found = self._run("evaluate", batch, batch.weights is not None)
-        return {name: float(value) for name, value in found.items()}
+        whole = {}
+        if "prediction" in found:
+            whole = self._measures.of(found.pop("prediction"), batch.Y, batch.weights)
+        facts = self._measures.facts(batch.Y, batch.weights)
+        return self._measures.result(found, facts, whole)
+
+    def _judged(self, batch: Batch) -> dict[str, float]:
+        """Return the metrics that need all predictions."""
+        prediction = self._run("predict", batch)["prediction"]
+        return self._measures.of(prediction, batch.Y, batch.weights)
+
+    @property
+    def _measures(self) -> Measures:
+        return self._steps().plan.measures
+
+    def _doubt(self, batch: Batch, where: str = "") -> None:
+        """Say which metrics the targets leave undefined."""
+        for doubt in self._measures.doubts(batch.Y, batch.weights):
+            warnings.warn(f"{where}{doubt}", PellucidWarning, stacklevel=3)
+
+    def confusion(self, X: Any, y: Any, *, sample_weight: Any = None) -> Confusion:
+        """Return how many samples of each class are taken for which; printed, a table.
+
+            counts[i, j] = samples of class labels[i] that are predicted as labels[j]
+
+        With `sample_weight`, sums of weights. See `pc.plot.confusion` for a picture of it.
+        Raises: ArgumentError where the model predicts values, or several labels at once.
+
+        >>> X, y = np.array([[-1.0], [1.0], [2.0]]), [0, 0, 1]
+        >>> model = Sequential([Dense(1, "sigmoid", init="ones", inputs=1)], loss="bce")
+        >>> model.confusion(X, y)
+                  predicted
+        true      0    1
+        0         1    1
+        1         0    1
+        """
+        from pellucid.plot.measure import classes
+
+        found = classes(self, X, y)
+        names, parts = found.labels, (found.predicted, found.truth)
+        counted = confusion_matrix(
+            prediction=parts[0], target=parts[1], labels=range(len(names)),
+            sample_weight=None if sample_weight is None else intake.weights(sample_weight, len(parts[0])),
+        )  # fmt: skip
+        return Confusion(counted.counts, names)
 
     def loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the loss of these samples, penalties included, without dropout."""
-        return self.evaluate(X, y, sample_weight=sample_weight)["loss"]
+        with self._unless_refused():
+            return self._evaluated(self._batch(X, y, sample_weight))["loss"]
 
     def gradients(self, X: Any, y: Any, sample_weight: Any = None) -> dict[str, Array]:
         """Return the gradient of the loss by parameter, without dropout.

@@ -1,6 +1,7 @@
 """Matrix products for compiled loops, which a generated program takes in as text.
 
     product     C = A B        product_at     C = Aᵀ B        product_bt     C = A Bᵀ
+    add_rows    rows of G, added up in a table where their numbers say
 
 Arrays are C-contiguous, of one dtype, and may have more rows than the m in use. Sizes may be 0,
 NaN and infinity spread as in `matmul`, and what C held before is never read. Each product has
@@ -38,6 +39,21 @@ def best(name: str, m: int, k: int, n: int) -> str:
         return ways[product_bt_way(m, k, n)]
     small = {"product": product_looped, "product_at": product_at_looped}[name](m, k, n)
     return name + ("_loops" if small else "_gemm")
+
+
+# -- rows of a table -----------------------------------------------------------------------------
+
+
+@loops(noalias=True)
+def add_rows(T, rows, G, m, k, n):
+    """Set T (m, n) to 0, and add row i of G (k, n) to row rows[i] of it, for every i."""
+    for i in range(m):
+        for j in range(n):
+            T[i, j] = T.dtype.type(0)
+    for i in range(k):
+        row = rows[i]
+        for j in range(n):
+            T[row, j] += G[i, j]
 
 
 # -- C = A B -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pellucid.settings import check_settings, check_whole
 KEEP = 0.9  # what the smoothed loss keeps of itself from update to update
 BLOWN = 4.0  # a loss so many times its lowest has blown up
 FLAT = 0.15  # the share of the updates, at the lowest rates, in which next to nothing changes
+THIRD = 1 / 3  # of the rate of the lowest loss, where training is about as fast as it gets
 SURE = 3.0  # a fall of less than so many standard deviations of the flat part may be chance
 
 
@@ -58,17 +59,17 @@ def range_test(
     fresh: bool | None = None,
     backend: str = "auto",
 ) -> RangeTest:
-    """Raise the learning rate from `low` to `high` while training copies; suggest one to begin with.
+    """Raise the learning rate from `low` to `high` while copies train; suggest one to begin with.
 
         rate of update k = low · (high / low)^(k / (steps - 1))
 
     Every run takes other batches in another order, and, where `fresh`, other initial weights (by
-    default: where the model has not been trained yet). A run suggests the rate at which half of its
-    loss's fall is behind it; `suggested` is their geometric mean, `interval` the least and the
-    greatest. The median of ever more runs lies in it with probability 1 - 2^(1 - runs): 97% for 6.
+    default: where the model has not been trained yet). A run suggests a third of the rate at which
+    its loss was lowest; `suggested` is their geometric mean, `interval` the least and the greatest.
+    The median of ever more runs lies in it with probability 1 - 2^(1 - runs): 97% for 6.
     The model is not changed. Args: `X`, `y`, `batch_size` and `backend` as for `fit`.
-    Returns: a `RangeTest`, for `pc.plot.range_test`; its `suggested` is None where the loss falls in
-    no clear way. Raises: as `fit` does; ArgumentError for LBFGS, which finds its steps itself.
+    Returns: a `RangeTest`, for `pc.plot.range_test`; its `suggested` is None where the loss does
+    not clearly fall. Raises: as `fit` does; ArgumentError for LBFGS, which finds its own steps.
     Source: Smith 2017, section 3.3.
 
     >>> from pellucid import Dense, data
@@ -183,9 +184,9 @@ def _smoothed(losses: Array) -> Array:
 
 
 def _suggested(rates: Array, smooth: Array) -> tuple[float, float]:
-    """Return the rate at which half of the fall is behind it, and the one of the lowest loss.
+    """Return the rate to begin with, and the one of the lowest loss.
 
-    The former is NaN where the loss does not fall by more than it varies at the lowest rates.
+    The former is NaN where the loss falls by no more than it varies at the lowest rates.
     """
     if not np.isfinite(smooth[0]):
         return np.nan, np.nan
@@ -196,8 +197,7 @@ def _suggested(rates: Array, smooth: Array) -> tuple[float, float]:
     fall = start - smooth[low]
     if low < len(flat) or fall <= max(SURE * noise, 1e-3 * abs(start)):
         return np.nan, float(rates[low])
-    above = np.flatnonzero(smooth[:low] > start - fall / 2)
-    return float(rates[above[-1] + 1]), float(rates[low])
+    return float(THIRD * rates[low]), float(rates[low])
 
 
 def _unclear(rates: Array, smooth: Array, clear: int) -> str:

@@ -6,7 +6,7 @@ That is splitmix64 (Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Nu
 read as a function of a counter. Nothing is consumed, so any draw can be replayed without those
 before it, and no draw can disturb another. Every number is made of integer steps that a compiled
 loop can repeat bit for bit; only `normal` also needs a logarithm, a sine and a cosine, whose last
-bit may differ from one machine to another.
+bit may differ from one machine to another. `noise` has its own, which do not.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pellucid.kernels import bell
 
 Words = NDArray[np.uint64]
 Shape = SupportsIndex | Sequence[SupportsIndex]
@@ -95,6 +97,22 @@ def normal(key: SupportsIndex, shape: Shape) -> NDArray[np.float64]:
     angle = 2.0 * np.pi * pairs[:, 1]
     drawn = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return drawn.reshape(-1)[:count].reshape(sizes)
+
+
+def noise(key: SupportsIndex, shape: Shape) -> NDArray[np.float64]:
+    """Return normal numbers that a compiled loop repeats bit for bit:  () -> shape, float64.
+
+    As `normal` makes them, of the same words, but with a logarithm, a sine and a cosine made of
+    +, -, × and / alone, each within 3e-16.
+
+    >>> noise(1234567, 2).round(3)
+    array([0.428, 0.824])
+    """
+    sizes = _sizes(shape)
+    count = prod(sizes)
+    pairs = _unit(words(key, count + count % 2)).reshape(-1, 2)
+    both = [bell(pairs[:, 0], pairs[:, 1], np.float64(odd)) for odd in (0, 1)]
+    return np.stack(both, axis=1).reshape(-1)[:count].reshape(sizes)
 
 
 def integers(key: SupportsIndex, high: SupportsIndex, shape: Shape) -> NDArray[np.int64]:

@@ -25,7 +25,9 @@ def training(plan: Blueprint, weighted: bool = False, held: int = 0, batch: int 
     evaluate = _evaluate(plan, held) if held else None
     drawn = [(m.leaf.name, m.leaf.shape, m.keep) for m in masks]
     title = f"Train with {type(plan.optimizer).__name__} on {plan.loss.name}, compiled."
-    return run(Parts(gradients, _update(plan), evaluate, drawn, plan.dtype, title))
+    parts = (gradients, _update(plan), evaluate, drawn, plan.dtype, title)
+    sizes = {k: c.size for k, c in plan.measures.columns.items() if c.size}
+    return run(Parts(*parts, _bounds(plan), sizes))
 
 
 def predicting(plan: Blueprint, raw: bool = False) -> Run:
@@ -47,6 +49,7 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool, batch: int) -
     kept = {k: out[f"new_{k}"] for k in plan.kept(out)}
     inputs = [plan.X, plan.Y, *weights, *(m.leaf for m in masks), *views]
     results = {f"d_{s.name}": out[f"d_{s.name}"] for s in plan.backwards()}
+    results |= _by_class(plan, graph)
     doc = "Return loss and metrics of a batch; write the gradient of every parameter."
     names = {**views, **graph.names}
     numbers = _numbers(plan, graph)
@@ -73,6 +76,18 @@ def _update(plan: Blueprint) -> Looped:
     return looped("update", inputs, returns, stores=changed, names=graph.names, doc=doc)
 
 
+def _bounds(plan: Blueprint) -> Looped | None:
+    """Bring parameters back within their bounds; None where all are free."""
+    if not plan.bounded:
+        return None
+    leaves = {s.name: symbolic(s.name, s.shape, plan.dtype) for s in plan.bounded}
+    back = {name: plan.bound(name, leaf) for name, leaf in leaves.items()}
+    graph = simplified(unlabeled(back))
+    doc = "Bring parameters back within their bounds."
+    return looped("bring_back", [*leaves.values()], {}, stores=graph.outputs, names=graph.names,
+                  doc=doc)  # fmt: skip
+
+
 def _evaluate(plan: Blueprint, held: int) -> Looped:
     """Loss and metrics as they are for prediction."""
     graph = simplified(plan.traced(None, False))
@@ -81,14 +96,21 @@ def _evaluate(plan: Blueprint, held: int) -> Looped:
     inputs = [plan.X, plan.Y, *views]
     doc = "Return loss and metrics."
     numbers = _numbers(plan, graph)
-    return looped("evaluate", inputs, numbers, names=names, doc=doc, batch=held)
+    results = _by_class(plan, graph)
+    return looped("evaluate", inputs, numbers, results, names=names, doc=doc, batch=held)
 
 
 def _numbers(plan: Blueprint, graph: Graph) -> dict[str, Node]:
-    """Return the loss and the metrics by name."""
+    """Return the loss and the metrics by name, as far as they are single numbers."""
     out = graph.outputs
     names = ["loss", *(k for k in ("data_loss",) if k in out), *plan.measured(out)]
-    return {k: out[k] for k in names}
+    return {k: out[k] for k in names if not out[k].ndim}
+
+
+def _by_class(plan: Blueprint, graph: Graph) -> dict[str, Node]:
+    """Return what metrics ask for that is a number for each class, by name."""
+    out = graph.outputs
+    return {k: out[k] for k in plan.measured(out) if out[k].ndim}
 
 
 def _views(plan: Blueprint, graph: Graph) -> dict[Node, str]:

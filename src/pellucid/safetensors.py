@@ -164,8 +164,6 @@ def listing(path: Path) -> Listing:
         header = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name}: its header cannot be read as JSON: {error}") from None
-    if not isinstance(header, dict):
-        raise DataError(f"{path.name}: its header is no table of arrays")
     metadata = _metadata(header.pop("__metadata__", {}), path.name)
     base = 8 + len(text)
     try:
@@ -179,15 +177,16 @@ def listing(path: Path) -> Listing:
 def _header(file: IO[bytes], name: str, size: int) -> bytes:
     first = file.read(8)
     length = int.from_bytes(first, "little")
-    if len(first) < 8 or length > size - 8 or length > LARGEST_HEADER or file.read(1) != b"{":
+    if len(first) < 8 or not 0 < length <= min(size - 8, LARGEST_HEADER):
         kind = next((told for begin, told in OTHERS.items() if first.startswith(begin)), "")
-        about = f"a header of {length:,} bytes in a file of {size:,}"
-        why = f"it is {kind}" if kind else about
-        if length <= size - 8 and length > LARGEST_HEADER:
+        why = f"it is {kind}" if kind else f"a header of {length:,} bytes in a file of {size:,}"
+        if LARGEST_HEADER < length <= size - 8:
             why += f", where {LARGEST_HEADER:,} are the most that is read"
         raise DataError(f"{name} is no whole safetensors file: {why}")
-    file.seek(8)
-    return file.read(length)
+    text = file.read(length)
+    if not text.startswith(b"{"):
+        raise DataError(f"{name}: its header is no table of arrays")
+    return text
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

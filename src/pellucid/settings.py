@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from numbers import Integral
+from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,17 @@ def check_settings(epochs: Any, batch_size: Any, print_every: Any, backend: Any)
         check_whole(print_every, "print_every", 1)
     if backend not in ("auto", "numpy", "numba"):
         raise one_of("backend", backend, ["auto", "numpy", "numba"])
+
+
+def check_kept(checkpoint: Any, resume: Any, every: Any) -> None:
+    """Refuse settings of a run that is to be kept, where there is none, or that cannot be meant."""
+    if checkpoint is None and (resume or every is not None):
+        what = "resume" if resume else "checkpoint_every"
+        raise ArgumentError(f"{what} needs the folder of a run", 'checkpoint="run/"')
+    if not isinstance(checkpoint, (str, Path, NoneType)) or checkpoint == "":
+        raise DtypeError(f"checkpoint is {checkpoint!r}", 'a folder: checkpoint="run/"')
+    if every is not None:
+        check_whole(every, "checkpoint_every", 1)
 
 
 def check_choice(value: Any, name: str, options: tuple[str, ...]) -> None:

@@ -226,8 +226,8 @@ class _Work:
 
     def _verdict(self, run: Run, outcome: Outcome) -> bool | None:
         """Say whether a training has converged; None where nothing says what that is."""
-        measured = {str(m).lower() for m in run.shared.model.metrics}
-        judge = self.plan.judge or (_accurate if measured & {"accuracy", "acc"} else None)
+        measured = run.shared.model._measures.metrics
+        judge = self.plan.judge or (_accurate if "accuracy" in measured else None)
         if judge is None or outcome.failed_at is not None:
             return None if judge is None else False
         verdict = judge(outcome.logs)

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 
 from pellucid import ops
-from pellucid.dims import Shape
-from pellucid.errors import ArgumentError
-from pellucid.graph import Array, Node, order, symbolic
+from pellucid.dims import Shape, show
+from pellucid.errors import ArgumentError, ShapeError
+from pellucid.graph import Array, Node, lift, order, symbolic
 from pellucid.losses import Loss
-from pellucid.metrics import metric
-from pellucid.nn.layer import Draw
+from pellucid.metrics.given import Chosen
+from pellucid.metrics.measures import Measures
+from pellucid.nn.layer import Draw, Layer
 from pellucid.nn.network import BATCH, Network, Slot, parameters, penalty, still, walked
 from pellucid.op import HELPERS
 from pellucid.optim import Optimizer
@@ -38,10 +40,13 @@ STEP_NAMES = (
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A dropout mask that the step takes as input: 1 for the share that is kept."""
+    """Random numbers that the step takes as input: a mask, which is 1 for the share that is kept.
+
+    Where no share is kept, they are normal numbers.
+    """
 
     leaf: Node
-    keep: float
+    keep: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,7 @@ class Blueprint:
     net: Network
     loss: Loss
     optimizer: Optimizer
-    metrics: tuple[str | Function, ...]
+    metrics: tuple[Chosen, ...]
     dtype: np.dtype[Any]
 
     @cached_property
@@ -138,10 +143,12 @@ class Blueprint:
         graph = self.with_gradients(self.traced(self.drawing(masks), weighted))
         grads = _joined([graph.outputs[f"d_{s.name}"] for s in self.net.slots])
         stores = self.updated(grads)
+        moved = {s.name: s.view(stores["params"]) for s in self.bounded}
+        stores |= {k: self.bound(k, v) for k, v in moved.items()}
         stores |= {k: graph.outputs[f"new_{k}"] for k in self.kept(graph.outputs)}
-        whole = unlabeled(
-            {**graph.outputs, "grads": grads, **{f"new_{k}": v for k, v in stores.items()}}
-        )
+        ends = {f"new_{k}": v for k, v in stores.items()}
+        ends |= {f"moved_{k}": v for k, v in moved.items()}
+        whole = unlabeled({**graph.outputs, "grads": grads, **ends})
         named = Graph(whole.outputs, {**whole.names, **graph.names}, graph.steps)
         done = self.scheduled(simplified(named))
         inputs = [self.X, self.Y, *([self.weights] if weighted else []), *(m.leaf for m in masks)]
@@ -176,13 +183,51 @@ class Blueprint:
         state = walked(self.net, self.X, p, still).state
         return [s for s in self.net.fixed if s.name in state]
 
-    def drawing(self, masks: list[Mask]) -> Draw:
-        """Return what makes dropout masks: each is an input, which is noted in `masks`."""
+    @cached_property
+    def owners(self) -> dict[str, tuple[Layer, str]]:
+        """The layer that a learned array belongs to, and what it is called there, by its name."""
+        learned = {s.name for s in self.net.slots}
+        leaves = reversed(self.net.leaves)  # of a shared layer, the first place counts
+        found = {name: (x.layer, key) for x in leaves for key, name in x.owner}
+        return {name: found[name] for name in found if name in learned}
 
-        def draw(shape: Shape, keep: float) -> Node:
-            leaf = symbolic(f"mask{len(masks) + 1}", shape, self.dtype)
-            masks.append(Mask(leaf, keep))
-            return leaf
+    @cached_property
+    def bounded(self) -> list[Slot]:
+        """The parameters that are brought back after every update.
+
+        Raises: ArgumentError where the optimizer decides by itself how far to go.
+        """
+        free = {s.name: s.view(self.flat) for s in self.net.slots}
+        found = [s for s in self.net.slots if self.bound(s.name, free[s.name]) is not free[s.name]]
+        if found and self.optimizer.whole:
+            kind = type(self.optimizer).__name__
+            raise ArgumentError(
+                f"{kind} searches for the best step, and {found[0].name} is to be brought back "
+                "after it",
+                "another optimizer, or no max_norm",
+            )
+        return found
+
+    def bound(self, name: str, value: Node) -> Node:
+        """Return what an updated parameter is brought back to; itself where it is free."""
+        layer, key = self.owners[name]
+        found = layer.constrain(key, value)
+        if found is not None and lift(found).shape != value.shape:
+            raise ShapeError(
+                f"{type(layer).__name__}.constrain makes {show(lift(found).shape)} of {key!r}, "
+                f"which is {show(value.shape)}",
+                "return an array of the parameter's shape, or None",
+            )
+        return value if found is None else lift(found)
+
+    def drawing(self, masks: list[Mask]) -> Draw:
+        """Return what draws masks and noise: each is an input, which is noted in `masks`."""
+
+        def draw(shape: Shape, keep: float | Literal["normal"]) -> Node:
+            normal = keep == "normal"
+            name = f"{'noise' if normal else 'mask'}{len(masks) + 1}"
+            masks.append(Mask(symbolic(name, shape, self.dtype), _share_or_none(keep)))
+            return masks[-1].leaf
 
         return draw
 
@@ -192,13 +237,17 @@ class Blueprint:
         returns = ["loss", *(k for k in ("data_loss",) if k in out), *self.measured(out)]
         told = [k for k in ("data_loss", "loss") if k in out] + self.measured(out)
         kept = self.kept(out)
-        moved = {name: out[f"new_{name}"] for name in stores if name not in kept}
+        bounded = [s.name for s in self.bounded]
+        moved = {name: out[f"new_{name}"] for name in stores if name not in (*kept, *bounded)}
+        back = {name: out[f"new_{name}"] for name in bounded}
+        shown = {name: out[f"moved_{name}"] for name in bounded}
         sections = [
             Section("the parameters are views of one flat array", self._learned(out)),
             Section("what is not learned is in another", self._unlearned(out)),
             Section("forward", {k: out[k] for k in told}),
             Section("backward", {**slopes, "grads": out["grads"]}),
             Section("update", {}, moved),
+            Section("back within their bounds", {}, back, shown),
             Section("what the layers keep", {}, {name: out[f"new_{name}"] for name in kept}),
         ]
         kind = type(self.optimizer).__name__
@@ -226,19 +275,21 @@ class Blueprint:
         """Return the slots from the last layer to the first, W before b."""
         return sorted(self.net.slots, key=lambda s: (-s.layer, s.start))
 
-    def measured(self, outputs: dict[str, Node]) -> list[str]:
-        return [name for name, _ in self._metrics if name in outputs]
+    def measured(self, outputs: Mapping[str, Any]) -> list[str]:
+        """Return the columns of the metrics."""
+        return [name for name in self.measures.names if name in outputs]
 
     @cached_property
-    def _metrics(self) -> list[tuple[str, Function]]:
-        found = [metric(m, self.loss) for m in self.metrics]
+    def measures(self) -> Measures:
+        """The metrics: what a step computes for them, and what that comes to."""
+        prediction = symbolic("prediction", (BATCH, *self.net.output_shape), self.dtype)
         taken = self._taken(self.optimizer.states)
-        return [(f"{name}_metric" if taken(name) else name, f) for name, f in found]
+        return Measures(self.metrics, self.loss, prediction, self.Y, taken)
 
     def _taken(self, others: Sequence[str] = ()) -> Callable[[str], bool]:
         """Return whether a name already stands for something in the printed step."""
         names = {*STEP_NAMES, *HELPERS, *others, *(s.name for s in self.net.arrays)}
-        return lambda name: name in names or name.startswith(("d_", "new_", "mask", "_"))
+        return lambda name: name in names or name.startswith(("d_", "new_", "mask", "noise", "_"))
 
     def traced(self, draw: Any, weighted: bool, fuse: bool = True) -> Graph:
         """Trace forward pass, loss and metrics; loss and last activation merged, if `fuse`.
@@ -257,7 +308,8 @@ class Blueprint:
         if extra is not None:
             outputs["data_loss"] = data_loss
         linked = self.loss.link(out) if self.loss.link else out
-        outputs |= {name: _single(name, f(linked, self.Y)) for name, f in self._metrics}
+        weights = self.weights if weighted else None
+        outputs |= self.measures.traced(linked, self.Y, weights)
         outputs |= p | {"scores": out, "prediction": linked}
         outputs |= {f"new_{name}": new for name, new in walk.state.items()}
         graph = unlabeled(outputs, {**p, **values}, self.dtype)
@@ -301,12 +353,16 @@ class Blueprint:
         )
 
     def evaluate(self, weighted: bool = False) -> Program:
-        """Loss and metrics for X and Y, as they are for prediction: without dropout."""
+        """Loss and metrics for X and Y, as they are for prediction: without dropout.
+
+        And the prediction, where a metric needs all of it at once.
+        """
         graph = simplified(self.traced(None, weighted))
         names = [
             "loss",
             *(k for k in ("data_loss",) if k in graph.outputs),
             *self.measured(graph.outputs),
+            *(["prediction"] if self.measures.whole else []),
         ]
         inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
         return self._plain("evaluate", graph, {k: graph.outputs[k] for k in names}, inputs)
@@ -317,6 +373,12 @@ class Blueprint:
         wanted = {f"d_{s.name}": graph.outputs[f"d_{s.name}"] for s in self.net.slots}
         inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
         return self._plain("gradients", graph, wanted, inputs)
+
+    def trained(self, weighted: bool = False) -> Program:
+        """The loss as in training, of which those are the slopes: without dropout."""
+        graph = simplified(self.traced(still, weighted))
+        inputs = [self.X, self.Y, *([self.weights] if weighted else [])]
+        return self._plain("trained", graph, {"loss": graph.outputs["loss"]}, inputs)
 
     def activations(self) -> Program:
         """Every z and a, and the output, by name."""
@@ -343,6 +405,16 @@ class Step:
     program: Program
     masks: list[Mask] = field(default_factory=list)
     graph: Graph | None = None
+
+
+def _share_or_none(keep: Any) -> float | None:
+    """Return the share that a mask keeps; None for normal numbers."""
+    share = 0.0 if isinstance(keep, (str, bool)) or not isinstance(keep, Real) else float(keep)
+    if keep != "normal" and not 0 < share <= 1:
+        raise ArgumentError(
+            f"a layer draws {keep!r}", 'a share above 0, for a mask that keeps it, or "normal"'
+        )
+    return None if keep == "normal" else share
 
 
 def _joined(parts: Sequence[Node]) -> Node:

@@ -291,8 +291,17 @@ class _Course:
         """Return the logs of the last whole epoch; nothing where there was none."""
         if not self.done:
             return {}
-        row = self.logs[(self.done - 1) % self.logged].tolist()
-        return dict(zip(self.drive.names, row, strict=True))
+        last = self.first + self.done
+        return dict(zip(self.drive.names, self.drive.logs(last - 1, last)[0].tolist(), strict=True))
+
+    def judged(self) -> dict[str, float]:
+        """Return the metrics that need all predictions, as they are now."""
+        shared, model = self.shared, self.shared.model.copy()
+        model._numbers.restore(self.numbers)
+        found = model._judged(shared.data)
+        if shared.held is not None:
+            found |= {f"val_{k}": v for k, v in model._judged(shared.held).items()}
+        return found
 
 
 def compiled(run: Run, epochs: Array, curve: Array, stop: threading.Event) -> Outcome | None:
@@ -305,10 +314,23 @@ def compiled(run: Run, epochs: Array, curve: Array, stop: threading.Event) -> Ou
             failed = course.numbers.steps
             course = _Course(run, epochs, curve, stop)  # again, up to the last good step
             course.advance(failed - 1 - begin)
+        logs = course.last()
+        if logs and course.drive.measured.measures.whole:
+            logs |= _at_epochs_end(course, run, epochs, stop).judged()
     except _Stopped:
         return None
     seconds = time.perf_counter() - clock
-    return Outcome(course.numbers, course.numbers.steps, course.last(), failed, seconds)
+    return Outcome(course.numbers, course.numbers.steps, logs, failed, seconds)
+
+
+def _at_epochs_end(course: _Course, run: Run, epochs: Array, stop: threading.Event) -> _Course:
+    """Return a training at the end of its last whole epoch."""
+    steps, done = course.done * course.batches, course.numbers.steps
+    again = _Course(run, epochs, np.empty(len(epochs)), stop)
+    if again.numbers.steps + steps == done:
+        return course
+    again.advance(steps)
+    return again
 
 
 def stepwise(run: Run, plan: Plan, epochs: Array, curve: Array) -> Outcome:

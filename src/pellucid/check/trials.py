@@ -64,7 +64,8 @@ class Reference:
         if model.loss_function is None:
             raise ArgumentError("the model has no loss", 'pc.Sequential(…, loss="mse")')
         self.loss: Loss = model.loss_function
-        features = intake.features(X, DOUBLE, model._net.input_shape if model._net else None)
+        shape = model._net.input_shape if model._net else None
+        features = intake.features(X, DOUBLE, shape, missing=model._missing)
         self.net: Network = model._net or model._network(features.shape[1:])
         intake.same_length(features, y)
         self.X = features

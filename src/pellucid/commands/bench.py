@@ -128,7 +128,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     """Yield the table."""
     count = len(told["timed"][0]["seconds"])
     yield f"{told['rows']:,} rows in batches of {told['batch_size']}, {count} times in turns:"
-    yield f"  {'':18} {'epochs':>6} {'ms an epoch':>12} {'least':>9} {'most':>9} {'rows/s':>11}  first"
+    head = f"{'epochs':>6} {'ms an epoch':>12} {'least':>9} {'most':>9} {'rows/s':>11}  first"
+    yield f"  {'':18} {head}"
     for one in told["timed"]:
         middle, least, most = (1000 * f(one["seconds"]) / one["epochs"] for f in (median, min, max))
         yield (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from pellucid.commands.rows import Rows, needed, rows_of
 from pellucid.commands.scoring import frequencies, judged
 from pellucid.errors import ArgumentError, NonFiniteError
 from pellucid.history import History
+from pellucid.keeping.lock import Lock
 from pellucid.model import Sequential
 from pellucid.nn import Dense
 
@@ -101,8 +101,10 @@ def run(given: Settings) -> int:
     rows = rows_of(given)
     teller.say(*introduced(rows, given))
     model = model_of(rows, given)
-    model._batch(*rows.pair(rows.train[:1]))  # builds it, and refuses what cannot be trained
-    teller.say(f"model: {described(model)}", f"writing to {folder.path}/", "")
+    # builds it, and refuses what cannot be trained before anything is written
+    model._batch(*rows.pair(rows.train), None, _class_weight(given))
+    how = "going on with the run in" if going else "writing to"
+    teller.say(f"model: {described(model)}", f"{how} {folder.path}/", "")
     _begin(folder, given, going)
     this = Run(folder, given, rows, model, teller, data)
     this.note("training")
@@ -146,9 +148,10 @@ def _same(folder: Folder, given: Settings) -> Settings:
                 f"{written(before[name])}",
                 "leave it out, or begin another run with --out",
             )
-    acts = {name: given[name] for name in ACTS}
-    more = {"epochs": given["epochs"]} if "epochs" in given.asked else {}
-    return before.with_(**acts, **more)
+    asked = {name: given[name] for name in given.asked & {*ACTS, "epochs"}}
+    if "file" not in given.asked and not Path(before.file).exists() and folder.run.is_file():
+        asked["file"] = folder.told()["data"]["path"]  # called from another folder
+    return before.with_(**asked | {"out": given.out})
 
 
 def _check_same(folder: Folder, data: Mapping[str, Any]) -> None:
@@ -163,11 +166,12 @@ def _check_same(folder: Folder, data: Mapping[str, Any]) -> None:
 def _begin(folder: Folder, given: Settings, going: bool) -> None:
     """Make the folder, or empty it of the files of a run that is replaced."""
     folder.path.mkdir(exist_ok=True)
+    if folder.checkpoint.is_dir():
+        Lock(folder.checkpoint).release()  # refused, where another process is training
     if not going:
+        shutil.rmtree(folder.checkpoint, ignore_errors=not folder.checkpoint.is_dir())
         for name in ("run.json", "log.txt", "history.csv", "model.safetensors", "report.html"):
             (folder.path / name).unlink(missing_ok=True)
-        if folder.checkpoint.is_dir():
-            shutil.rmtree(folder.checkpoint)
     folder.put_config(given)
 
 
@@ -233,25 +237,23 @@ def described(model: Sequential) -> str:
 
 def _trained(this: Run, going: bool) -> int:
     """Train, and write what came of it."""
-    start = time.perf_counter()
     try:
         history = _fitted(this, going)
     except NonFiniteError as error:
         this.teller.say(f"stopped: {error.what}")
         this.note("failed", failure=str(error))
         raise
-    seconds = time.perf_counter() - start
     interrupted = history.stopped.startswith("interrupted")
     this.folder.put_history(history)
     if interrupted and not history.epochs:
         this.note("interrupted", epochs=0)
         return INTERRUPTED
     this.model.save(this.folder.model)
-    this.teller.say("", *_told_of(history, seconds))
+    this.teller.say("", *_told_of(history))
     verdict = _judged(this)
     status = "interrupted" if interrupted else "done"
     this.note(
-        status, epochs=history.epochs, stopped=history.stopped, seconds=round(seconds, 3),
+        status, epochs=history.epochs, stopped=history.stopped, seconds=round(history.seconds, 3),
         backend=str(history.backend), scores=verdict.to_json(), judged=this.rows.judged[0],
     )  # fmt: skip
     _written(this, history)
@@ -269,7 +271,7 @@ def _fitted(this: Run, going: bool) -> History:
         epochs=given.epochs,
         batch_size=given.batch_size,
         validation_data=held,
-        class_weight=None if given.class_weight == "none" else given.class_weight,
+        class_weight=_class_weight(given),
         callbacks=stops,
         verbose=0 if given.quiet else 1,
         backend=given.backend,
@@ -278,8 +280,12 @@ def _fitted(this: Run, going: bool) -> History:
     )
 
 
-def _told_of(history: History, seconds: float) -> list[str]:
-    rate = f"{seconds:.1f} s with {history.backend}"
+def _class_weight(given: Settings) -> str | None:
+    return None if given.class_weight == "none" else str(given.class_weight)
+
+
+def _told_of(history: History) -> list[str]:
+    rate = f"{history.seconds:.1f} s with {history.backend}"
     why = f": {history.stopped}" if history.stopped else ""
     said = [f"{history.epochs:,} epochs in {rate}{why}"]
     held = history.get("val_loss", [])

@@ -10,14 +10,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ArgumentError, DataError
+from pellucid.estimators import parts
 from pellucid.estimators.learner import PRECISIONS, Learner, Samples
-from pellucid.estimators.parts import (
-    ClassifierMixin,
-    check_classification_targets,
-    column_or_1d,
-    type_of_target,
-    validate_data,
-)
 from pellucid.graph import Array
 
 SEVERAL = "multilabel-indicator"  # what scikit-learn calls 0 and 1 for each of several labels
@@ -57,23 +51,24 @@ class Classes:
         return np.searchsorted(self.labels, y)
 
     def _indicators(self, y: Array) -> Array:
-        if type_of_target(y) != SEVERAL or y.shape[1] != len(self.labels):
+        if parts.type_of_target(y) != SEVERAL or y.shape[1] != len(self.labels):
             what = f"y {y.shape} is not 0 and 1 for each of {len(self.labels)} labels"
             raise DataError(what, "one column for each label, or one column of classes")
         return y
 
 
-class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
+class PellucidClassifier(parts.ClassifierMixin, Learner):  # type: ignore[misc]
     """A network that classifies, for scikit-learn's pipelines, searches and scores.
 
         hidden layers → one score a class (two classes: one in all) → softmax (sigmoid)
 
     Args: `hidden`, units of each hidden layer, or `layers`, any layers in their place (the output
-    layer is added); `activation`; `optimizer`, by name, with `learning_rate`, or as a value, which
-    brings its own; `l2`, the penalty (l2/2) ΣW² of the layers made here; `batch_size`, "auto" for
-    at most 200 rows; `max_iter` epochs at most, fewer where the loss falls by less than `tol` an
-    epoch for `n_iter_no_change` epochs (`tol=None`: never fewer); `early_stopping`, to watch the
-    loss of `validation_fraction` of the rows instead, and keep the best epoch; `class_weight`,
+    layer is added); `activation`; `optimizer`, a name or a value; `learning_rate`, of one by name,
+    "auto" for 0.01 with Adam and else its own; `l2`, the penalty (l2/2) ΣW² of the layers made
+    here, "auto" for 1/n, as a power of 2; `batch_size`, "auto" for at most 200 rows; `max_iter`
+    epochs at most, fewer where the loss falls by less than `tol` an epoch over `n_iter_no_change`
+    epochs (`tol=None`: never fewer); `early_stopping`, to watch the loss of `validation_fraction`
+    of the rows instead, and end with the weights of the best epoch; `class_weight`,
     "balanced" or {label: weight}; `standardize`, to bring every feature to mean 0 and spread 1,
     learned from the rows trained on; `shuffle`; `warm_start`, to go on where the last `fit` ended;
     `random_state`, as everywhere in scikit-learn; `backend` and `verbose`, as in `Sequential.fit`.
@@ -96,7 +91,7 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
         layers: Any = None,
         activation: Any = "relu",
         optimizer: Any = "adam",
-        learning_rate: float = 0.01,
+        learning_rate: Any = "auto",
         l2: Any = "auto",
         batch_size: Any = "auto",
         max_iter: int = 100,
@@ -134,7 +129,7 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         """Say what data this can be given."""
-        tags = ClassifierMixin.__sklearn_tags__(self)
+        tags = parts.ClassifierMixin.__sklearn_tags__(self)
         tags.classifier_tags.multi_label = True
         return tags
 
@@ -162,7 +157,7 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
         if self._fitted and not np.array_equal(labels, self.classes_):
             what = f"classes is {labels.tolist()}, but was {self.classes_.tolist()} before"
             raise ArgumentError(what, "leave it out after the first call")
-        return Classes(labels, type_of_target(y) == SEVERAL)
+        return Classes(labels, parts.type_of_target(y) == SEVERAL)
 
     def predict(self, X: Any) -> Array:
         """Return the most likely label of each row; of several at once, 0 or 1 for each.
@@ -171,9 +166,10 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
         """
         p, task = self._read(X), self._task
         if task.several:
-            return (p > 0.5).astype(int)  # type: ignore[no-any-return]
+            return (p > 0.5).astype(int)
         found = (p[:, 0] > 0.5).astype(int) if p.shape[1] == 1 else p.argmax(axis=1)
-        return self.classes_[found]  # type: ignore[no-any-return]
+        labels: Array = self.classes_[found]
+        return labels
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class, in the order of `classes_`.
@@ -195,9 +191,9 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
     # -- what comes in ---------------------------------------------------------------------------
 
     def _valid(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
-        X, y = validate_data(self, X, y, reset=reset, multi_output=True, dtype=PRECISIONS)
-        check_classification_targets(y)
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        X, y = parts.validate_data(self, X, y, reset=reset, multi_output=True, dtype=PRECISIONS)
+        parts.check_classification_targets(y)
+        return X, parts.column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _targets(self, y: Array, task: Classes | None) -> tuple[Array, Classes]:
         known = task or Classes.of(y)
@@ -205,10 +201,12 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
 
     def _output(self, task: Classes) -> tuple[int, str]:
         count = len(task.labels)
-        self.classes_ = task.labels
         if task.several:
             return count, "bce_logits"
         return (1, "bce_logits") if count == 2 else (count, "cce_logits")
+
+    def _learned(self, task: Classes) -> None:
+        self.classes_ = task.labels
 
     def _factors(self, samples: Samples, task: Classes) -> Array | None:
         """Return the weight of each row's class."""
@@ -217,7 +215,7 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
         if task.several:
             what = "class_weight has no meaning for several labels at once"
             raise ArgumentError(what, "use sample_weight")
-        return self._of_classes(samples, task)[samples.y]  # type: ignore[no-any-return]
+        return self._of_classes(samples, task)[samples.y]
 
     def _of_classes(self, samples: Samples, task: Classes) -> Array:
         """Return the weight of each class: from the dict, or all in all alike."""
@@ -229,7 +227,10 @@ class PellucidClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
             what = f"class_weight is {given!r}"
             raise ArgumentError(what, 'give "balanced" or a dict {label: weight}')
         sums = np.bincount(samples.y, samples.weights, len(labels))
-        return np.divide(sums.sum(), sums * len(labels), out=np.ones(len(labels)), where=sums > 0)
+        each: Array = np.divide(
+            sums.sum(), sums * len(labels), out=np.ones(len(labels)), where=sums > 0
+        )
+        return each
 
 
 def _check_weights(given: Mapping[Any, Any], labels: list[Any]) -> None:

@@ -6,7 +6,8 @@ Learner   the base of both estimators
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -14,27 +15,22 @@ from typing import Any
 import numpy as np
 
 from pellucid import intake
-from pellucid.callbacks import Callback, Logs
+from pellucid.callbacks import Callback, EarlyStopping, Logs
 from pellucid.data import split
 from pellucid.errors import ArgumentError
-from pellucid.estimators import scale
-from pellucid.estimators.parts import (
-    BaseEstimator,
-    check_is_fitted,
-    check_random_state,
-    validate_data,
-)
+from pellucid.estimators import parts, scale
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.model import Sequential
 from pellucid.nn.layer import Dense, Layer
-from pellucid.optim import Optimizer
+from pellucid.optim import Adam, Optimizer
 from pellucid.optim import optimizer as optimizer_named
 from pellucid.settings import as_list, check_whole
 
 LARGEST_BATCH = 200  # rows in a batch, where the estimator chooses
 POWERS = 6, 20  # an "auto" penalty lies between these powers of 1/2
 STREAM = 1000.0  # rows that are thought to come, where they come in parts
+RATE = 0.01  # of Adam: on standardized rows ten times its usual one is safe
 PRECISIONS = (np.float64, np.float32)  # a row of anything else becomes the first
 
 
@@ -61,38 +57,29 @@ class Samples:
 
 
 class Plateau(Callback):
-    """End the training once the loss no longer falls; remember the parameters of the best epoch.
+    """End the training once the loss hardly falls, looking at it every so many epochs.
 
-    It has not fallen where it is above the lowest so far less `tol`, `patience` + 1 epochs in a
-    row. `model` is what remembers; None remembers nothing.
+    stop where   loss at the last look - loss < tol · every
     """
 
-    def __init__(self, monitor: str, tol: float, patience: int, keeps: bool) -> None:
-        self.monitor, self.tol, self.patience, self.keeps = monitor, tol, patience, keeps
-        self.best, self.waited = np.inf, 0
-        self.kept: Any = None
+    def __init__(self, tol: float, every: int) -> None:
+        self.tol, self.every, self.last = float(tol), every, np.inf
+
+    def due(self, start: int, stop: int) -> Iterable[int]:
+        """Return the epochs at whose end it looks."""
+        return range(start + (-start - 1) % self.every, stop, self.every)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare with the best epoch so far."""
-        loss = logs[self.monitor]
-        self.waited = self.waited + 1 if loss > self.best - self.tol else 0
-        if loss < self.best:
-            self.best = loss
-            self.kept = self.model._numbers.copy() if self.keeps else None
-        if self.waited > self.patience:
-            what = f"{self.monitor} fell by less than {self.tol:g} an epoch"
-            self.stop(f"{what} for {self.waited} epochs")
-
-    def on_train_end(self, logs: Logs) -> None:
-        """Go back to the best epoch."""
-        if self.kept is not None:
-            numbers = self.model._numbers
-            steps, epochs = numbers.steps, numbers.epochs
-            numbers.restore(self.kept)
-            numbers.steps, numbers.epochs = steps, epochs  # shuffles and masks go on from here
+        """Compare with the last look."""
+        if not self.due(epoch, epoch + 1):
+            return
+        if self.last - logs["loss"] < self.tol * self.every:
+            what = f"the loss fell by less than {self.tol:g} an epoch over {self.every} epochs"
+            self.stop(what)
+        self.last = logs["loss"]
 
 
-class Learner(BaseEstimator):  # type: ignore[misc]
+class Learner(parts.BaseEstimator):  # type: ignore[misc]
     """The base of both estimators: fit, partial_fit, and the network's output."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -153,6 +140,10 @@ class Learner(BaseEstimator):  # type: ignore[misc]
         """Return how many numbers the network gives, and its loss."""
         raise NotImplementedError
 
+    def _learned(self, task: Any) -> None:
+        """Keep what is known of the targets."""
+        raise NotImplementedError
+
     # -- before training -------------------------------------------------------------------------
 
     def _check(self) -> None:
@@ -169,7 +160,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]
 
     def _drawn(self) -> int:
         """Return the seed of a new network."""
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        return int(parts.check_random_state(self.random_state).randint(2**31 - 1))
 
     def _samples(self, X: Array, y: Array, given: Any, task: Any) -> tuple[Samples, Any]:
         """Return the rows that count, and what is known of their targets."""
@@ -200,6 +191,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]
             layers, loss=loss, optimizer=self._optimizer(), dtype=samples.X.dtype, seed=seed
         )
         self._task = task
+        self._learned(task)
         self.X_scale_ = scale.none(samples.X.shape[1])
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] | None = [] if self.early_stopping else None
@@ -215,7 +207,10 @@ class Learner(BaseEstimator):  # type: ignore[misc]
     def _optimizer(self) -> Optimizer:
         if isinstance(self.optimizer, Optimizer):
             return self.optimizer
-        return replace(optimizer_named(self.optimizer), learning_rate=self.learning_rate)  # type: ignore[type-var]
+        named = optimizer_named(self.optimizer)
+        if self.learning_rate == "auto":
+            return replace(named, learning_rate=RATE) if type(named) is Adam else named
+        return replace(named, learning_rate=self.learning_rate)
 
     def _see(self, samples: Samples) -> None:
         """Take further rows into the scale of the input."""
@@ -231,16 +226,21 @@ class Learner(BaseEstimator):  # type: ignore[misc]
     def _train(self, train: Samples, held: Samples | None, epochs: int | None) -> None:
         """Train the network: for so many epochs at most, or once over all rows."""
         X, y = self._scaled(train)
-        monitor = "loss" if held is None else "val_loss"
-        plateau = Plateau(monitor, self.tol or 0.0, self.n_iter_no_change, held is not None)
         self.history_ = self.model_.fit(
             X, y, epochs=epochs or 1, sample_weight=train.weights, shuffle=self.shuffle,
             batch_size=min(LARGEST_BATCH, len(X)) if self.batch_size == "auto" else self.batch_size,
             validation_data=None if held is None else self._scaled(held),
-            callbacks=[] if epochs is None or self.tol is None else [plateau],
+            callbacks=[] if epochs is None else self._stopping(held is not None),
             verbose=int(self.verbose), backend=self.backend,
         )  # fmt: skip
         self._told(self.history_)
+
+    def _stopping(self, held: bool) -> list[Callback]:
+        """Return what may end the training early."""
+        every, tol = self.n_iter_no_change, self.tol
+        if held:
+            return [EarlyStopping("val_loss", patience=every, min_delta=tol or 0.0)]
+        return [] if tol is None else [Plateau(tol, every)]
 
     def _told(self, history: History) -> None:
         """Add what happened to the curves."""
@@ -252,8 +252,8 @@ class Learner(BaseEstimator):  # type: ignore[misc]
 
     def _read(self, X: Any, raw: bool = False) -> Array:
         """Return what the network gives for rows X."""
-        check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=PRECISIONS)
+        parts.check_is_fitted(self)
+        X = parts.validate_data(self, X, reset=False, dtype=PRECISIONS)
         rows = self.X_scale_.apply(X.astype(self.model_.dtype, copy=False))
         return self.model_.predict(rows, raw=raw)
 
@@ -276,4 +276,4 @@ def auto_l2(rows: float) -> float:
     (True, True)
     """
     strongest, weakest = POWERS
-    return 2.0 ** -min(max(round(np.log2(rows)), strongest), weakest)
+    return float(2.0 ** -min(max(round(math.log2(rows)), strongest), weakest))

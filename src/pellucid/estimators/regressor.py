@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pellucid.errors import ArgumentError, DataError
-from pellucid.estimators import scale
+from pellucid.estimators import parts, scale
 from pellucid.estimators.learner import PRECISIONS, Learner, Samples
-from pellucid.estimators.parts import RegressorMixin, column_or_1d, validate_data
 from pellucid.graph import Array
 from pellucid.losses import loss as loss_named
 
@@ -21,7 +20,7 @@ class Columns:
     flat: bool
 
 
-class PellucidRegressor(RegressorMixin, Learner):  # type: ignore[misc]
+class PellucidRegressor(parts.RegressorMixin, Learner):  # type: ignore[misc]
     """A network that predicts numbers, for scikit-learn's pipelines, searches and scores.
 
         hidden layers → one number a target
@@ -48,7 +47,7 @@ class PellucidRegressor(RegressorMixin, Learner):  # type: ignore[misc]
         activation: Any = "relu",
         loss: str = "mse",
         optimizer: Any = "adam",
-        learning_rate: float = 0.01,
+        learning_rate: Any = "auto",
         l2: Any = "auto",
         batch_size: Any = "auto",
         max_iter: int = 100,
@@ -85,7 +84,7 @@ class PellucidRegressor(RegressorMixin, Learner):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         """Say what data this can be given."""
-        tags = RegressorMixin.__sklearn_tags__(self)
+        tags = parts.RegressorMixin.__sklearn_tags__(self)
         tags.target_tags.multi_output = True
         return tags
 
@@ -105,8 +104,8 @@ class PellucidRegressor(RegressorMixin, Learner):  # type: ignore[misc]
 
     def _valid(self, X: Any, y: Any, reset: bool) -> tuple[Array, Array]:
         kinds = {"multi_output": True, "y_numeric": True, "dtype": PRECISIONS}
-        X, y = validate_data(self, X, y, reset=reset, **kinds)
-        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+        X, y = parts.validate_data(self, X, y, reset=reset, **kinds)
+        return X, parts.column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _targets(self, y: Array, task: Columns | None) -> tuple[Array, Columns]:
         rows = scale.as_rows(y)
@@ -122,9 +121,11 @@ class PellucidRegressor(RegressorMixin, Learner):  # type: ignore[misc]
             raise ArgumentError(
                 f"the loss {self.loss!r} is not one of values", '"mse", "mae" or "huber"'
             )
+        return task.count, chosen.name
+
+    def _learned(self, task: Columns) -> None:
         self.y_scale_ = scale.none(task.count)
         self.n_outputs_ = task.count
-        return task.count, chosen.name
 
     def _see(self, samples: Samples) -> None:
         Learner._see(self, samples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,12 +13,13 @@ from pellucid.errors import ArgumentError, one_of
 from pellucid.explaining.names import Names, crowded
 from pellucid.explaining.numbers import EXACT
 from pellucid.explaining.reading import Reader
-from pellucid.explaining.script import Plan, Script, script, symbolic_like
+from pellucid.explaining.script import Plan, Script, script
+from pellucid.explaining.updates import Update
 from pellucid.explaining.walkthrough import Walkthrough
 from pellucid.explaining.windows import WHOLE, Values, View
 from pellucid.graph import Array, Node, order
 from pellucid.nn.network import parameters, still, walked
-from pellucid.passes import Graph, unlabeled
+from pellucid.passes import Graph
 from pellucid.train import Blueprint
 
 NOTATIONS = ("rows", "columns")
@@ -48,11 +49,11 @@ def model_script(blueprint: Blueprint, fuse: bool, columns: bool) -> ModelScript
     learned = {s.name: graph.outputs[s.name] for s in exact.net.slots}
     fixed = {s.name: graph.outputs[s.name] for s in exact.net.fixed}
     names = _names(graph, shown, {**learned, **fixed, **kept})
-    update = _Update(exact, learned, names.values())
+    update = Update(exact, learned, names.values())
     plan = Plan(
         Graph(shown, names, graph.steps), graph.outputs["loss"], list(learned.values()),
         update.gradients, update.made, update.names, update.owners, columns,
-        tuple(fixed.values()), tuple(kept),
+        tuple(fixed.values()), tuple(kept), reads=update.reads,
     )  # fmt: skip
     leaves = {"X": exact.X, "Y": exact.Y, **learned, **fixed, **update.leaves}
     title = f"{type(exact.optimizer).__name__} on {exact.loss.name}"
@@ -93,67 +94,6 @@ def _left_out(blueprint: Blueprint) -> list[str]:
     ]
 
 
-class _Update:
-    """The optimizer's formula for each parameter, under that parameter's names."""
-
-    def __init__(
-        self, blueprint: Blueprint, parameters: Mapping[str, Node], taken: Iterable[str]
-    ) -> None:
-        self.blueprint, self.optimizer = blueprint, blueprint.optimizer
-        self.fresh = Names((), [*taken, "X", "Y", "n", "t", "learning_rate"])
-        self.owners: dict[str, str] = {}
-        self.states: dict[str, tuple[str, str]] = {}
-        self.t, self.rate = blueprint.t, blueprint.learning_rate
-        self.leaves: dict[str, Node] = {"t": self.t, "learning_rate": self.rate}
-        self.gradients: dict[str, Node] = {}
-        self.made: dict[str, Node] = {}
-        self.names: dict[Node, str] = {}
-        for name, p in parameters.items():
-            self._of(name, p)
-        if not all(x.op is None or x.op.kind in ("map", "dim") for x in self._between(parameters)):
-            self.made = {}  # it mixes parameters: what it does to one alone would not be true
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        if self.made:
-            return ()
-        kind = type(self.optimizer).__name__
-        return (f"{kind} reads all parameters at once; model.source() shows its step",)
-
-    def _between(self, parameters: Mapping[str, Node]) -> list[Node]:
-        return [x for x in order(self.made.values(), stop=parameters.values())
-                if x not in set(parameters.values())]  # fmt: skip
-
-    def _step(
-        self, name: str, p: Node, g: Node, state: dict[str, Node]
-    ) -> tuple[Node, Mapping[str, Node]]:
-        """Return the optimizer's step on one parameter."""
-        share = self.optimizer.share_of(name)
-        rate = self.optimizer.rate(self.t) if self.optimizer.schedule else self.rate
-        rate = rate if share == 1 else rate * share
-        decay = self.optimizer.decay_of(name, p.ndim)
-        return self.optimizer.step(p, g, state, self.t, rate, decay, ())
-
-    def _of(self, name: str, p: Node) -> None:
-        g = self.gradients[f"d_{name}"] = symbolic_like(f"d_{name}", p)
-        calls = {k: self.fresh.fresh(f"{k}_{name}") for k in self.optimizer.states}
-        self.states |= {call: (k, name) for k, call in calls.items()}
-        state = {k: symbolic_like(call, p) for k, call in calls.items()}
-        self.leaves |= {leaf.name: leaf for leaf in state.values()}
-        new, kept = self._step(name, p, g, state)
-        bare = unlabeled({**{f"{calls[k]}_new": v for k, v in kept.items()}, f"{name}_new": new})
-        inner = {x: self.fresh.fresh(f"{label}_{name}") for x, label in bare.names.items()}
-        *kept_names, last = bare.outputs
-        made = {key: bare.outputs[key] for key in kept_names}
-        made |= {label: node for node, label in inner.items()}
-        made[last] = bare.outputs[last]
-        self.made |= made
-        self.owners |= dict.fromkeys(made, name)
-        for key, node in made.items():
-            if node is not p:  # where nothing changes, the old name stands
-                self.names.setdefault(node, key)
-
-
 @dataclass(frozen=True, eq=False)
 class Asked:
     """What to explain of a model, and how to write it."""
@@ -184,7 +124,7 @@ def reader_of(found: ModelScript, asked: Asked) -> Reader:
     """Put the numbers of these samples and parameters into a script."""
     given = _arrays(found, asked)
     feed = {leaf: given[name] for name, leaf in found.leaves.items()}
-    for name in ("t", "learning_rate"):  # Python numbers, as in training
+    for name in {"t", "learning_rate"} & found.leaves.keys():  # Python numbers, as in training
         feed[found.leaves[name]] = given[name].item()
     count = len(asked.batch)
     view = View(
@@ -196,7 +136,10 @@ def reader_of(found: ModelScript, asked: Asked) -> Reader:
 
 def _arrays(found: ModelScript, asked: Asked) -> dict[str, Array]:
     state = {call: asked.state[key][name] for call, (key, name) in found.states.items()}
+    state = {call: array.reshape(found.leaves[call].shape) for call, array in state.items()}
     given = {"X": asked.batch.X, "Y": asked.batch.Y, **asked.given, **state}
+    if "learning_rate" not in found.leaves:
+        del given["learning_rate"]  # a schedule says it, in a step of its own
     return {name: np.asarray(a, np.float64) for name, a in given.items()}
 
 

@@ -40,10 +40,33 @@ def backward(name: str, readers: Sequence[str], target: str) -> str:
     return f"how {target} moves with {name}, by way of {through}{joined}"
 
 
-def update(name: str) -> str:
+UPDATES = {
+    "learning_rate": "the learning rate of this step, by its schedule",
+    "gradient_norm": "how long the gradient of all parameters is, taken as one",
+    "mean_grads": "the mean gradient of the steps since the last update, as far as they have come",
+    "clipped": "the gradient, no larger than is allowed",
+    "shortened": "the gradient, no longer than is allowed for all parameters together",
+    "decayed": "the gradient, and the pull of weight decay toward 0",
+    "done": "how many updates came before",
+    "due": "whether this step ends in an update",
+    "updates": "which update this is",
+    "updated": "moved against its gradient",
+    "average": "the running average of the parameter",
+    "accumulated": "the gradients that wait for the next update",
+    "mu": "how much momentum counts at this step",
+    "mu_ahead": "how much momentum will count at the next step",
+    "look_ahead": "the direction, with the momentum of the next step",
+    "step_size": "the step, as large as those before it",
+}
+STATE = "what the optimizer remembers, brought up to date"
+
+
+def update(name: str, owner: str) -> str:
     """Say what a value of the optimizer's step is."""
-    if name.endswith("_new") and re.match(r"(m|v|velocity)_", name):
-        return "what the optimizer remembers, brought up to date"
-    if "_hat_" in name:
+    stem = name.removesuffix("_new")
+    stem = stem.removesuffix(f"_{owner}") if owner else stem
+    if stem in UPDATES and stem != owner:
+        return UPDATES[stem]
+    if stem.endswith("_hat"):
         return "the same without its bias toward 0, where it started"
-    return "moved against its gradient"
+    return STATE if name.endswith("_new") and stem != owner else "moved against its gradient"

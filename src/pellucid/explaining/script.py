@@ -83,6 +83,7 @@ class Plan:
     columns: bool = False
     fixed: tuple[Node, ...] = ()  # given like `wrt`, but nothing is differentiated for them
     kept: tuple[str, ...] = ()  # outputs that are what layers keep, brought up to date
+    reads: Mapping[Node, str] = field(default_factory=dict)  # leaves of an update's value
     as_built: bool = False  # a reader's own graph: no forward formula is rewritten, and the slope
     # of the target in itself is a step
 
@@ -131,6 +132,7 @@ class _Writer:
         lines = [*self._forward(done), *self._backward(done), *self._updates(done)]
         leaves = {leaf: done.outputs[f"bar {self.names[u]}"] for u, leaf in self.seeds.items()}
         leaves |= {x: done.outputs[f"value {self.names[v]}"] for v, x in self.leaves.items()}
+        leaves |= {x: done.outputs[f"update {name}"] for x, name in self.plan.reads.items()}
         before = {**self.names, **known, **names}
         rewrites = told([*self.plan.graph.steps, *done.steps], before, self.plan.columns, of)
         return Script(tuple(lines), names, leaves, target_name, of, rewrites)
@@ -149,8 +151,9 @@ class _Writer:
 
         A slope has it on the leaves of what it is made from, rather than on those beside it.
         """
-        passed = {v: leaf for v, leaf in self.leaves.items() if v in self.bar or v.op is None}
-        aside = [u for u in self.forward if u.op is not None and u not in self.bar]
+        known = {*self.bar, *self.given}
+        passed = {v: leaf for v, leaf in self.leaves.items() if v in known or v.op is None}
+        aside = [u for u in self.forward if u not in passed]
         for u, deep in zip(aside, substitute(aside, passed), strict=True):
             self.cells.setdefault(deep, self.names[u])
 
@@ -245,7 +248,7 @@ class _Writer:
         for name in self.plan.updates:
             node = done.outputs[f"update {name}"]
             owner = self.plan.owners.get(name, "")
-            yield self._line(name, "update", node, says.update(name), _op(node), owner=owner)
+            yield self._line(name, "update", node, says.update(name, owner), _op(node), owner=owner)
         for name in self.plan.kept:
             node = done.outputs[f"value {name}"]
             yield self._line(name, "update", node, says.KEPT, _op(node))

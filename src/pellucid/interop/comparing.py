@@ -20,6 +20,7 @@ from pellucid.interop.library import library
 from pellucid.interop.peers import (
     PEERS,
     OptimizerPeer,
+    bound_peers,
     loss_peer,
     optimizer_text,
     penalty_peer,
@@ -27,7 +28,6 @@ from pellucid.interop.peers import (
 from pellucid.model import Sequential
 from pellucid.nn.layer import Layer, Parameter, Params
 from pellucid.nn.network import BATCH, Network, parameters, still, walked
-from pellucid.run import load
 from pellucid.settings import as_precision, check_whole
 
 TOLERANCES = {  # of values, of gradients, and after training steps
@@ -44,6 +44,11 @@ class Quiet(Layer):
 
     layer: Layer
 
+    @property
+    def trainable(self) -> bool:
+        """The layer's own."""
+        return self.layer.trainable
+
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """The layer's own."""
         return self.layer.parameters(shape)
@@ -59,6 +64,10 @@ class Quiet(Layer):
     def penalty(self, p: Params) -> Node | None:
         """The layer's own."""
         return self.layer.penalty(p)
+
+    def constrain(self, key: str, value: Node) -> Node | None:
+        """The layer's own."""
+        return self.layer.constrain(key, value)
 
 
 def compared(
@@ -144,9 +153,7 @@ class Theirs:
     def __init__(self, model: Sequential) -> None:
         self.torch = library()
         self.written = parts.module(model._built, model.dtype)
-        self.module = load(self.written.source, "network")()
-        self.dtype = model.dtype
-        self.take(_arrays(model))
+        self.module = weights.made(self.written, _arrays(model))
         last = self.written.texts[-1] if self.written.texts else ""
         assert model.loss_function is not None
         self.loss = loss_peer(model.loss_function, last, model._built.output_shape, model.dtype)
@@ -234,6 +241,12 @@ class Pair:
         if self.rounding:
             self.ours.freeze(*self.rounding)
 
+    def _bring_back(self, bounds: Mapping[str, Any]) -> None:
+        """Bring back the parameters that are not free, as is done here after every update."""
+        leaves = self.theirs.ours({k: t.data for k, t in self._leaves().items()})
+        for name, bound in bounds.items():
+            leaves[name].copy_(bound(leaves[name]))
+
     def _leaves(self) -> dict[str, Any]:
         found = self.theirs.tensors()
         return {name: found[name] for name in self.learned}
@@ -241,12 +254,14 @@ class Pair:
     def steps(self, batch: Batch, steps: int, size: int, limit: float) -> Iterator[Row]:
         """Compare losses and arrays after so many steps, on batches in order."""
         optimizer = OptimizerPeer(self.theirs.torch, self.ours.optimizer, self._leaves())
+        bounds = bound_peers(self.ours._blueprint())
         costs = []
         for k in range(steps):
             start = k * size % (len(batch) - len(batch) % size)
             some = batch.rows(slice(start, start + size))
             cost = self.theirs.cost(some)
             optimizer.step(cost, self.ours._numbers.scale)
+            self._bring_back(bounds)
             costs.append((self.ours.step(some.X, some.Y), cost.item()))
         part = f"after {steps} steps"
         ours, theirs = np.array(costs).T
@@ -310,4 +325,4 @@ def _notes(pair: Pair, rows: Sequence[Row], random: Sequence[Layer], alone: bool
         yield "the loss and the last activation are one function in PyTorch, as they are here"
     if alone:
         name = type(pair.ours.optimizer).__name__
-        yield f"steps are not compared: PyTorch has no counterpart of {name}"
+        yield f"steps are not compared: no optimizer of PyTorch's stands beside {name} here"

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import indent
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,10 +34,11 @@ class Written:
 
     name: str
     body: str
+    base: str = "nn.Module"
 
     def text(self, name: str) -> str:
         """Return the whole class under some name."""
-        return f"class {name}(nn.Module):\n{indent(self.body, '    ')}"
+        return f"class {name}({self.base}):\n{indent(self.body, '    ')}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +70,8 @@ def formula(placed: Placed, shape: Shape, dtype: np.dtype[Any]) -> Written:
     layer, x = placed.layer, _input(shape, dtype)
     learned, kept = layer.parameters(shape), layer.state(shape)
     p = {key: leaf(f"self.{key}", v.shape, dtype) for key, v in (learned | kept).items()}
-    makes = [f"self.{k} = nn.Parameter(torch.empty({v.shape}))" for k, v in learned.items()]
-    makes += [f'self.register_buffer("{k}", torch.empty({v.shape}))' for k, v in kept.items()]
+    makes = [f"self.{k} = nn.Parameter(torch.zeros({v.shape}))" for k, v in learned.items()]
+    makes += [f'self.register_buffer("{k}", torch.zeros({v.shape}))' for k, v in kept.items()]
     body = [_init([], makes)] if makes else []
     training = _training(layer, x, p)
     body += [_forward([x, *p.values()], {"y": lift(layer(x, p))}, switch=bool(training))]
@@ -81,15 +82,16 @@ def _training(layer: Layer, x: Node, p: Mapping[str, Node]) -> list[str]:
     """Return the method for training, where a layer has a formula of its own for that."""
     if type(layer).train is Layer.train:
         return []
-    found = layer.train(x, p, _mask)
+    found = layer.train(x, p, _drawn)
     out, state = found if isinstance(found, tuple) else (found, {})
     values = {"y": lift(out), **{f"new_{k}": lift(v) for k, v in state.items()}}
     return [_method("learning", [x, *p.values()], values, keeps=list(state))]
 
 
-def _mask(shape: Shape, keep: float) -> Node:
-    """Return a mask that PyTorch draws: 1 for the share that is kept."""
-    at_random = f"torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_({keep!r})"
+def _drawn(shape: Shape, keep: float | Literal["normal"]) -> Node:
+    """Return what PyTorch draws: a mask that is 1 for the share that is kept, or normal numbers."""
+    how = "normal_()" if keep == "normal" else f"bernoulli_({keep!r})"
+    at_random = f"torch.empty(shape, dtype=x.dtype, device=x.device).{how}"
     return build(_call(at_random, "shape=()", shape), (), (("shape", shape),))
 
 

@@ -99,21 +99,21 @@ class Writer:
             return []
         if not callable(chosen) and name in ACTIVATIONS:
             return [Part(ACTIVATIONS[name])]
-        return [Part(f"{self._class(elementwise(chosen, shape, self.dtype))}()")]
+        return [Part(f"{self.enter(elementwise(chosen, shape, self.dtype))}()")]
 
     def _formula(self, placed: Placed, shape: Shape) -> Part:
         written = formula(placed, shape, self.dtype)
         links = {key: Link(name) for key, name in placed.owner}
-        return Part(f"{self._class(written)}()", links)
+        return Part(f"{self.enter(written)}()", links)
 
     def _composite(self, placed: Placed, shape: Shape) -> Part:
         written, branches = composite(placed, shape, self.dtype)
         found = {f"branch{k}": single(self.stack(b.placed, b.shape))
                  for k, b in enumerate(branches, 1)}  # fmt: skip
         links = {k: v for name, part in found.items() for k, v in part.under(name).items()}
-        return Part(called(self._class(written), [p.text for p in found.values()]), links)
+        return Part(called(self.enter(written), [p.text for p in found.values()]), links)
 
-    def _class(self, written: Written) -> str:
+    def enter(self, written: Written) -> str:
         """Enter a class and return its name: another number for another text."""
         name, k = written.name, 1
         while self.classes.get(name, written.text(name)) != written.text(name):
@@ -200,6 +200,24 @@ def _layer_norm(
     return [Part(f"nn.LayerNorm({shape[-1]}, {settings})", links)]
 
 
+def _alpha_dropout(
+    writer: Writer, layer: nn.AlphaDropout, placed: Placed, shape: Shape
+) -> list[Part]:
+    return [Part(f"nn.AlphaDropout({layer.rate!r})")]
+
+
+def _embedding(writer: Writer, layer: nn.Embedding, placed: Placed, shape: Shape) -> list[Part]:
+    """PyTorch's takes integers alone; here codes come in the precision of the model."""
+    name = writer.enter(CODES)
+    links = {"weight": Link(dict(placed.owner)["E"])}
+    return [Part(f"{name}({layer.vocabulary}, {layer.size})", links)]
+
+
+CODES = Written(
+    "Embedding",
+    "def forward(self, x):\n    return nn.Embedding.forward(self, x.long())",
+    base="nn.Embedding",
+)
 TABLE: dict[type[Layer], Known] = {
     nn.Dense: _dense,
     nn.Activation: _activation,
@@ -207,6 +225,8 @@ TABLE: dict[type[Layer], Known] = {
     nn.Flatten: _flatten,
     nn.BatchNorm: _batch_norm,
     nn.LayerNorm: _layer_norm,
+    nn.AlphaDropout: _alpha_dropout,
+    nn.Embedding: _embedding,
 }
 
 

@@ -17,6 +17,7 @@ from pellucid.passes import unlabeled
 from pellucid.run import load
 from pellucid.show import torch as printer
 from pellucid.show.python import Program, Section
+from pellucid.train import Blueprint
 
 Function = Callable[..., Any]
 
@@ -83,6 +84,15 @@ def penalty_peer(net: Network, dtype: np.dtype[Any]) -> Function | None:
         return None
     function = _loaded("penalty", list(p.values()), total)
     return lambda arrays: function(*(arrays[name] for name in p))
+
+
+def bound_peers(plan: Blueprint) -> dict[str, Function]:
+    """Return what brings parameters back after an update, by our names, in our layout."""
+    found = {}
+    for slot in plan.bounded:
+        value = leaf("w", slot.shape, plan.dtype)
+        found[slot.name] = _loaded("bound", [value], plan.bound(slot.name, value))
+    return found
 
 
 # -- optimizers ----------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def _layers(torch: Any, found: Found, shape: tuple[int, ...]) -> Iterator[nn.Lay
     flat = len(shape) == 1
     for k, (path, module) in enumerate(found):
         layer = _layer(torch, path, module, flat)
-        flat = flat or isinstance(layer, (nn.Dense, nn.Flatten))
+        flat = _flat_after(layer, flat)
         if k == 0 and isinstance(layer, nn.Dense) and uses[id(module)] == 1:
             layer = replace(layer, inputs=shape[0])
         if isinstance(layer, nn.Activation) and _open(before):
@@ -108,6 +108,13 @@ def _layers(torch: Any, found: Found, shape: tuple[int, ...]) -> Iterator[nn.Lay
         before = layer
     if before is not None:
         yield before
+
+
+def _flat_after(layer: nn.Layer, before: bool) -> bool:
+    """Say whether a layer's output has one axis beside the batch."""
+    if isinstance(layer, nn.Embedding):
+        return False
+    return before or isinstance(layer, (nn.Dense, nn.Flatten))
 
 
 def _open(layer: nn.Layer | None) -> bool:
@@ -167,6 +174,8 @@ MODULES: dict[str, Make] = {
     "BatchNorm1d": _batch_norm,
     "LayerNorm": _layer_norm,
     "Dropout": lambda m: nn.Dropout(m.p),
+    "AlphaDropout": lambda m: nn.AlphaDropout(m.p),
+    "Embedding": lambda m: nn.Embedding(m.num_embeddings, m.embedding_dim),
     "Flatten": lambda m: nn.Flatten(),
 }
 
@@ -175,6 +184,7 @@ FIXED: dict[str, dict[str, tuple[Any, ...]]] = {
     "GELU": {"approximate": ("none",)},
     "Softplus": {"beta": (1, 1.0)},
     "BatchNorm1d": {"track_running_stats": (True,)},
+    "Embedding": {"padding_idx": (None,), "max_norm": (None,), "scale_grad_by_freq": (False,)},
     "Flatten": {"start_dim": (1,), "end_dim": (-1,)},
 }
 

@@ -15,7 +15,6 @@ from pellucid.errors import DtypeError
 from pellucid.graph import Array
 from pellucid.interop import parts, reading, weights
 from pellucid.model import Sequential
-from pellucid.run import load
 
 if TYPE_CHECKING:
     from pellucid.interop.certificate import Certificate
@@ -91,10 +90,7 @@ def to_module(model: Sequential) -> Any:
       (1): Tanh()
     )
     """
-    found = _module(model)
-    module = load(found.source, "network")()
-    module.load_state_dict(weights.tensors(found, _arrays(model), model._numbers.steps))
-    return module.eval()
+    return weights.made(_module(model), _arrays(model), model._numbers.steps).eval()
 
 
 def from_module(

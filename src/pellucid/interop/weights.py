@@ -12,6 +12,7 @@ from pellucid.errors import ArgumentError, DtypeError, ShapeError
 from pellucid.graph import Array
 from pellucid.interop.library import library
 from pellucid.interop.parts import COUNTS, Link, Module
+from pellucid.run import load
 
 SHOWN = 5  # names that an error lists
 
@@ -21,6 +22,15 @@ def tensors(module: Module, arrays: Mapping[str, Array], steps: int = 0) -> dict
     torch, links = library(), module.links
     found = {key: torch.from_numpy(_turned(link, arrays[link.name])) for key, link in links.items()}
     return found | {key: torch.tensor(steps) for key in module.counts}
+
+
+def made(module: Module, arrays: Mapping[str, Array], steps: int = 0) -> Any:
+    """Run the source of a module and set its arrays; PyTorch's random numbers stay untouched."""
+    torch = library()
+    with torch.random.fork_rng(devices=[]):  # a module of PyTorch's draws first weights
+        found = load(module.source, "network")()
+    found.load_state_dict(tensors(module, arrays, steps))
+    return found
 
 
 def _turned(link: Link, array: Array) -> Array:

@@ -156,6 +156,9 @@ class Recording:
         return True
 
 
+Kept = Recording | Unkept
+
+
 def take_over(model: Any, found: Listing, mark: str) -> None:
     """Read a file's numbers into a model of the same arrays.
 
@@ -188,14 +191,9 @@ def _read(model: Any, found: Listing) -> None:
 
 
 @contextmanager
-def recording(
-    checkpoint: str | Path | None, resume: bool, every: int | None
-) -> Iterator[Recording | Unkept]:
+def recording(checkpoint: str | Path | None, resume: bool, every: int | None) -> Iterator[Kept]:
     """Take the folder of a run for as long as it trains; without one, nothing is kept."""
     if checkpoint is None:
-        if resume or every is not None:
-            what = "resume" if resume else "checkpoint_every"
-            raise ArgumentError(f"{what} needs the folder of a run", 'checkpoint="run/"')
         yield Unkept()
         return
     folder = Folder(Path(checkpoint))

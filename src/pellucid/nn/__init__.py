@@ -1,20 +1,26 @@
 """Layers and initializers: settings and formulas, no arrays."""
 
 from pellucid.nn.composite import Concatenate, Parallel, Residual
+from pellucid.nn.embedding import Embedding
 from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, Normal, Orthogonal, Xavier
 from pellucid.nn.layer import Activation, Composite, Dense, Dropout, Flatten, Layer, Parameter, Shared
+from pellucid.nn.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout
 from pellucid.nn.normalization import BatchNorm, LayerNorm
 from pellucid.nn.preparing import Missing, Normalize, OneHot, Rescale
 
 __all__ = [
     "Activation",
+    "AlphaDropout",
     "BatchNorm",
     "Composite",
     "Concatenate",
     "Constant",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "Glorot",
     "He",
     "Initializer",
@@ -31,5 +37,6 @@ __all__ = [
     "Rescale",
     "Residual",
     "Shared",
+    "SpatialDropout",
     "Xavier",
 ]

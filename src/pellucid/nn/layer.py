@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pellucid import ops
 from pellucid.dims import Shape, known, product, show
@@ -23,7 +23,8 @@ from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, initializ
 from pellucid.op import OPS
 
 Params = Mapping[str, Node]
-Draw = Callable[[Shape, float], Node]  # (shape, share kept) -> a mask of 0 and 1
+# (shape, share kept) -> a mask of 0 and 1; (shape, "normal") -> numbers of mean 0 and deviation 1
+Draw = Callable[[Shape, float | Literal["normal"]], Node]
 Function = Callable[..., Any]
 Call = Callable[["Layer", Any], Node]  # (layer, input) -> its output
 
@@ -53,6 +54,7 @@ class Layer:
     """
 
     letter: ClassVar[str] = "a"  # its output is printed as a1, a2, …
+    takes_missing: ClassVar[bool] = False  # as the first layer: whether samples may hold NaN
 
     @property
     def trainable(self) -> bool:
@@ -84,13 +86,25 @@ class Layer:
     def train(self, x: Node, p: Params, draw: Draw) -> Node | tuple[Node, Params]:
         """Return the output while training, or that and the new state by name.
 
-        `draw(shape, keep)` is a mask of 0 and 1.
+        `draw(shape, keep)` is a mask that is 1 for that share, else 0; `draw(shape, "normal")` are
+        normal numbers of mean 0 and deviation 1: at every step others, which follow from the seed.
         """
         return self(x, p)
 
     def penalty(self, p: Params) -> Node | None:
         """Return what its weights add to the loss, if anything."""
         return None
+
+    def constrain(self, key: str, value: Node) -> Node | None:
+        """Return what an updated parameter is brought back to; None where it is free."""
+        return None
+
+    def admit(self, x: Array, rows: str) -> None:
+        """Refuse samples, as they reach the layer, that it cannot read; `rows` is their name.
+
+        Asked before anything is computed. What reaches a layer with this method must be made of
+        the data alone. Raises: DataError.
+        """
 
 
 class Composite(Layer):
@@ -186,6 +200,13 @@ def check_penalty(value: Any, name: str) -> float:
     return float(value)
 
 
+def check_norm(value: Any, name: str) -> float:
+    plain = isinstance(value, Real) and not isinstance(value, bool)
+    if not plain or not 0 < float(value) < float("inf"):
+        raise ArgumentError(f"{name} is {value!r}", f"{name} is a number above 0, such as 3.0")
+    return float(value)
+
+
 @dataclass(frozen=True)
 class Dense(Layer):
     """Every output is a weighted sum of every input, then an activation.
@@ -194,7 +215,9 @@ class Dense(Layer):
 
     Args: `units`, how many outputs; `activation`, a name or a function of nodes; `bias`, whether
     b is added; `init` for W (None: He for the ReLU family, LeCun for SELU, Glorot otherwise);
-    `l1`, `l2`: add l1 Σ|W| + (l2/2) ΣW² to the loss; `inputs`, the features, where the model is
+    `l1`, `l2`: add l1 Σ|W| + (l2/2) ΣW² to the loss; `max_norm`: after every update, shorten what
+    arrives at a unit, a column of W, to this length where it is longer (Srebro et al. 2005);
+    `inputs`, the features, where the model is
     to have its parameters before it sees data; `trainable`, False to leave W and b as they are.
 
     >>> Dense(8, "relu")
@@ -208,6 +231,7 @@ class Dense(Layer):
     bias_init: Initializer | str | float = 0.0
     l1: float = 0.0
     l2: float = 0.0
+    max_norm: float | None = None
     inputs: int | None = None
     trainable: bool = True
 
@@ -221,6 +245,8 @@ class Dense(Layer):
         initializer(self.bias_init)
         put(self, "l1", check_penalty(self.l1, "l1"))
         put(self, "l2", check_penalty(self.l2, "l2"))
+        if self.max_norm is not None:
+            put(self, "max_norm", check_norm(self.max_norm, "max_norm"))
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """W (d, units) and b (units,)."""
@@ -251,6 +277,13 @@ class Dense(Layer):
             square = self.l2 / 2 * ops.sum(ops.square(W))
             total = square if total is None else total + square
         return total
+
+    def constrain(self, key: str, value: Node) -> Node | None:
+        """W c / max(‖w‖, c) for the columns w of W: those within c stay as they are."""
+        if self.max_norm is None or key != "W":
+            return None
+        norms = ops.sqrt(ops.sum(ops.square(value), 0))
+        return value * (self.max_norm / ops.maximum(norms, self.max_norm))  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         """Show the settings that differ from their defaults."""
@@ -384,3 +417,11 @@ class Shared(Layer):
     def penalty(self, p: Params) -> Node | None:
         """The layer's own."""
         return self.layer.penalty(p)
+
+    def constrain(self, key: str, value: Node) -> Node | None:
+        """The layer's own."""
+        return self.layer.constrain(key, value)
+
+    def admit(self, x: Array, rows: str) -> None:
+        """The layer's own."""
+        self.layer.admit(x, rows)

@@ -17,7 +17,7 @@ import numpy as np
 from pellucid import dims, ops, rng
 from pellucid.dims import Shape, symbol
 from pellucid.errors import ArgumentError, ShapeError
-from pellucid.graph import Node, lift, order, symbolic
+from pellucid.graph import Array, Node, evaluate, lift, order, symbolic
 from pellucid.nn.init import Initializer
 from pellucid.nn.layer import Composite, Draw, Layer, Parameter, Shared
 
@@ -76,6 +76,8 @@ class Network:
     output_shape: tuple[int, ...]
     slots: tuple[Slot, ...]  # what is learned
     fixed: tuple[Slot, ...] = ()  # what is not: frozen parameters, and the state of layers
+    X: Node | None = None  # the batch that it was traced on
+    entries: tuple[tuple[Layer, Node], ...] = ()  # layers that look at the data, and what they see
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -131,27 +133,69 @@ class Network:
 
 
 def network(
-    layers: Sequence[Layer], input_shape: tuple[int, ...], frozen: Container[str] = ()
+    layers: Sequence[Layer],
+    input_shape: tuple[int, ...],
+    frozen: Container[str] = (),
+    widest: int | None = None,
 ) -> Network:
     """Work out every array, by tracing the layers on a symbolic batch of this shape.
 
-    `frozen` are names of parameters that are not to be learned.
+    `frozen` are names of parameters that are not to be learned; `widest`, how many values of one
+    sample a layer may give, where the layers come from somebody else.
     """
-    builder, x = _Builder(frozen), symbolic("X", (BATCH, *input_shape))
-    placed = []
+    builder, X = _Builder(frozen, widest), symbolic("X", (BATCH, *input_shape))
+    x, placed = X, []
     for k, layer in enumerate(layers):
         builder.index = k
         one, x = builder.place(layer, x)
         _check_batch(layer, k, x)
         placed.append(one)
     slots = builder.slots.values()
-    return Network(
+    net = Network(
         tuple(placed),
         input_shape,
         _numbers(x.shape[1:]),
         tuple(s for s in slots if s.kind == "learned"),
         tuple(s for s in slots if s.kind != "learned"),
+        X,
     )
+    return replace(net, entries=_entries(net, X, builder.leaves))
+
+
+def _entries(net: Network, X: Node, p: Mapping[str, Node]) -> tuple[tuple[Layer, Node], ...]:
+    """Return every layer that looks at the data itself, with what reaches it, in training too."""
+    if not any(_admits(leaf.layer) for leaf in net.leaves):
+        return ()
+    walks = walked(net, X, dict(p)), walked(net, X, dict(p), still)
+    entered = [(placed.layer, x) for walk in walks for placed, x in walk.entered]
+    return tuple(dict.fromkeys((layer, x) for layer, x in entered if _admits(layer)))
+
+
+def _admits(layer: Layer) -> bool:
+    own = layer.layer if isinstance(layer, Shared) else layer
+    return type(own).admit is not Layer.admit
+
+
+def admit(net: Network, X: Array, rows: str = "X") -> None:
+    """Refuse samples that some layer cannot read, by their name.
+
+    Raises: DataError, as the layer says it.
+    """
+    for layer, x in net.entries:
+        reached = X if x is net.X else evaluate([x], {net.X: X}, {"n": len(X)})[0]
+        layer.admit(np.asarray(reached), rows)
+
+
+def _check_given(layer: Layer, x: Node) -> None:
+    """Refuse what is not made of the data alone, where the layer must see it beforehand."""
+    others = (leaf for leaf in order([x]) if leaf.op is None and not leaf.is_constant)
+    for leaf in others:
+        if leaf.name != "X":
+            kind = type(layer).__name__
+            raise ArgumentError(
+                f"{kind} reads the data as they are, and its input depends on {leaf.name}",
+                "put it first, or give it columns of the data",
+            )
 
 
 def check_enough(net: Network, count: int, size: int | None = None) -> None:
@@ -163,7 +207,10 @@ def check_enough(net: Network, count: int, size: int | None = None) -> None:
     rest = count % most or most
     for leaf in net.leaves:
         if rest < leaf.least:
-            kind, last = type(leaf.layer).__name__, "the last batch" if most < count else "the batch"
+            kind, last = (
+                type(leaf.layer).__name__,
+                "the last batch" if most < count else "the batch",
+            )
             fits = (k for k in range(min(most, count), 0, -1) if (count % k or k) >= leaf.least)
             other = next(fits, None)
             hint = f"give at least {leaf.least}" if other is None else f"batch_size={other}, say"
@@ -177,8 +224,8 @@ def check_enough(net: Network, count: int, size: int | None = None) -> None:
 class _Builder:
     """A network in the making: the layers so far, and what they need."""
 
-    def __init__(self, frozen: Container[str]) -> None:
-        self.frozen = frozen
+    def __init__(self, frozen: Container[str], widest: int | None = None) -> None:
+        self.frozen, self.widest = frozen, widest
         self.slots: dict[str, Slot] = {}
         self.shared: dict[str, Owner] = {}
         self.leaves: dict[str, Node] = {}
@@ -195,6 +242,8 @@ class _Builder:
         owner = self._owner(layer, wanted, kept)
         walk = Walk({name: self.leaves[name] for _, name in owner})
         out, least = walk.leaf(Placed(layer, owner, 1, ()), x), layer.least(x.shape[1:])
+        if self.widest is not None:
+            _check_width(layer, out, self.widest)
         return Placed(layer, owner, max(self.number, 1), out.shape[1:], (), least), out
 
     def _compose(self, layer: Composite, x: Any) -> tuple[Placed, Node]:
@@ -236,7 +285,7 @@ class _Builder:
 
 def _check_slot(layer: Layer, key: str, name: str, taken: Container[str]) -> None:
     """Refuse a parameter that the printed step could not tell from something else."""
-    if name in taken or re.fullmatch(r"mask\d+|d_.*", name) or not name.isidentifier():
+    if name in taken or re.fullmatch(r"(mask|noise)\d+|d_.*", name) or not name.isidentifier():
         raise ArgumentError(
             f"{type(layer).__name__} calls a parameter {key!r}: {name!r} is taken, or no name",
             "choose another word, of letters",
@@ -252,6 +301,11 @@ def _check_shared(layer: Shared, wanted: Any, slots: dict[str, Slot], owner: Any
             f"the layers shared as {layer.name!r} have parameters {have}, and here {need}",
             "give them another name, or as many inputs and units",
         )
+
+
+def _check_width(layer: Layer, x: Node, widest: int) -> None:
+    if dims.known(x.shape[1:]) and math.prod(map(int, x.shape[1:])) > widest:  # type: ignore[arg-type]
+        raise ShapeError(f"{type(layer).__name__} gives {dims.show(x.shape)}, more than {widest:,}")
 
 
 def _check_batch(layer: Layer, k: int, x: Node) -> None:
@@ -293,7 +347,7 @@ class NothingDrawn(Exception):
     """A layer wants random numbers where there are to be none."""
 
 
-def still(shape: Shape, keep: float) -> Node:
+def still(shape: Shape, keep: Any) -> Node:
     """Draw nothing: a layer that asks is taken as it is for prediction."""
     raise NothingDrawn
 
@@ -327,6 +381,8 @@ class Walk:
     def leaf(self, placed: Placed, x: Node) -> Node:
         """Return the output of a layer that has a formula of its own."""
         self.entered.append((placed, x))
+        if _admits(placed.layer):
+            _check_given(placed.layer, x)
         own = {key: self.p[name] for key, name in placed.owner}
         out, state = self._output(placed.layer, x, own)
         names = dict(placed.owner)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ from pellucid.graph import Array, Node
 from pellucid.nn.init import Constant
 from pellucid.nn.layer import Layer, Parameter, Params, check_size
 
+MOST_COLUMNS = 1000  # that OneHot takes
 FILLS = ("mean", "median", "most_frequent")
 
 
@@ -180,9 +182,14 @@ class OneHot(Layer):
         return self.sizes
 
     def _where(self, width: int) -> tuple[int, ...]:
-        if self.columns is None:
-            return tuple(range(width))
-        return _within(self.columns, width, "columns")
+        found = range(width) if self.columns is None else _within(self.columns, width, "columns")
+        if len(found) > MOST_COLUMNS:
+            raise ArgumentError(
+                f"OneHot takes {len(found):,} columns, and {MOST_COLUMNS:,} are the most, for each "
+                "is a step of the program",
+                "name those that are categories: columns=(0, 2)",
+            )
+        return tuple(found)
 
     def adapt(self, X: Array) -> dict[str, Array]:
         """Check the categories of the rows; there is nothing to learn."""
@@ -201,8 +208,7 @@ class OneHot(Layer):
         """a = [the other features, 1 where x = k]."""
         width = _width(self, x.shape[1:])
         columns = self._where(width)
-        others = [k for k in range(width) if k not in columns]
-        parts = [x[:, a:b] for a, b in _runs(others)]
+        parts = [x[:, a:b] for a, b in _gaps(columns, width)]
         for k, size in zip(columns, self._each(columns), strict=True):
             codes = np.arange(size, dtype=x.dtype)
             parts.append(ops.named(ops.astype(x[:, k : k + 1] == codes, x.dtype), "hot"))
@@ -289,6 +295,12 @@ def _width(layer: Layer, shape: Shape) -> int:
             "put pc.Flatten() before it",
         )
     return int(shape[0])  # type: ignore[arg-type]
+
+
+def _gaps(columns: Iterable[int], width: int) -> list[tuple[int, int]]:
+    """Return what columns leave of a width, as runs: [1, 4] of 6 as (0, 1), (2, 4) and (5, 6)."""
+    ends = [-1, *sorted(columns), width]
+    return [(a + 1, b) for a, b in pairwise(ends) if a + 1 < b]
 
 
 def _runs(columns: Iterable[int]) -> list[tuple[int, int]]:

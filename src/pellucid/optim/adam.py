@@ -188,7 +188,7 @@ class NAdam(Optimizer):
         return new, {"m": m, "v": v, "bias": bias}
 
     def _momentum(self, t: Node) -> Any:
-        return self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay))
+        return self.beta1 - 0.5 * self.beta1 * 0.96 ** (t * self.momentum_decay)
 
 
 def _moments(optimizer: Any, g: Node, state: State) -> tuple[Node, Node]:

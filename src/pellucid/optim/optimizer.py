@@ -185,32 +185,44 @@ class Optimizer:
         return self.learning_rate * scale
 
     def step(
-        self, p: Node, g: Node, state: State, t: Node, rate: Node, decay: Any, parts: Sequence[Part]
-    ) -> tuple[Node, dict[str, Node]]:
+        self, p: Node, g: Node, state: State, t: Node, rate: Node, decay: Any,
+        parts: Sequence[Part], norm: Node | None = None,
+    ) -> tuple[Node, dict[str, Node]]:  # fmt: skip
         """Return parameters and state after one step.
 
-        `decay` is a number, or one for every element; `parts` are where parameters lie in `g`.
+        `decay` is a number, or one for every element; `parts` are where parameters lie in `g`;
+        `norm` is that of all gradients, where `g` is not all of them.
         """
+        limited = self.limited(g, state, parts)
+        if self.clip_global_norm is not None:
+            limited = ops.named(_shortened(limited, self.clip_global_norm, norm), "shortened")
         if self.accumulate == 1:
-            return self._averaged(p, self._clipped(g, parts), state, t, rate, decay)
-        total = ops.named(state["accumulated"] + g / self.accumulate, "mean_grads")
+            return self._averaged(p, limited, state, t, rate, decay)
         due = ops.named(t % self.accumulate == 0, "due")
         count = ops.named(t / self.accumulate, "updates")
-        new, kept = self._averaged(p, self._clipped(total, parts), state, count, rate, decay)
+        new, kept = self._averaged(p, limited, state, count, rate, decay)
         kept = {name: ops.where(due, x, state[name]) for name, x in kept.items()}
-        kept["accumulated"] = ops.where(due, 0.0, total)
+        kept["accumulated"] = ops.where(due, 0.0, self._gathered(g, state))
         return ops.where(due, new, p), kept
 
-    def _clipped(self, g: Node, parts: Sequence[Part]) -> Node:
+    def limited(self, g: Node, state: State, parts: Sequence[Part]) -> Node:
+        """Return the gradient, accumulated and clipped: all that needs no other parameter's."""
+        g = self._gathered(g, state)
+        if self.clip_value is None and self.clip_norm is None:
+            return g
         if self.clip_value is not None:
             g = ops.clip(g, -self.clip_value, self.clip_value)
         if self.clip_norm is not None:
-            each = [_shortened(g[a:b], self.clip_norm) for a, b in parts] or [g]
+            each = [_shortened(g[a:b], self.clip_norm) for a, b in parts]
+            each = each or [_shortened(g, self.clip_norm)]
             g = each[0] if len(each) == 1 else ops.concatenate(each)
-        if self.clip_global_norm is not None:
-            g = _shortened(g, self.clip_global_norm)
-        changed = self.clip_value or self.clip_norm or self.clip_global_norm
-        return ops.named(g, "clipped") if changed else g
+        return ops.named(g, "clipped")  # type: ignore[no-any-return]
+
+    def _gathered(self, g: Node, state: State) -> Node:
+        """Return the sum of the gradients since the last update, each divided by their number."""
+        if self.accumulate == 1:
+            return g
+        return ops.named(state["accumulated"] + g / self.accumulate, "mean_grads")  # type: ignore[no-any-return]
 
     def _averaged(
         self, p: Node, g: Node, state: State, t: Node, rate: Node, decay: Any
@@ -246,12 +258,12 @@ def _settings(optimizer: Optimizer) -> Iterable[str]:
             yield f"{f.name}={value!r}"
 
 
-def _shortened(g: Node, most: float) -> Node:
+def _shortened(g: Node, most: float, norm: Node | None = None) -> Node:
     """Return g · min(1, most / ‖g‖): the same direction, and at most so long.
 
     The 1e-6 beside the norm is PyTorch's, which keeps a gradient of 0 from a division by 0.
     """
-    norm = ops.sqrt(ops.sum(ops.square(g)))
+    norm = ops.sqrt(ops.sum(ops.square(g))) if norm is None else norm
     return g * ops.minimum(most / (norm + 1e-6), 1.0)  # type: ignore[no-any-return]
 
 

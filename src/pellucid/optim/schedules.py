@@ -344,7 +344,8 @@ class WarmUp(Schedule):
         then = self.learning_rate
         first = then.at(0) if isinstance(then, Schedule) else then
         up = _straight(first * self.start, first, t / self.steps)
-        return ops.where(t < self.steps, up, scheduled(then, ops.maximum(t - self.steps, 0)))
+        after = ops.named(ops.maximum(t - self.steps, 0), "after_warm_up")
+        return ops.where(t < self.steps, up, scheduled(then, after))
 
 
 @dataclass(frozen=True)
@@ -384,7 +385,7 @@ class JoinedSchedule(Schedule):
         for schedule, begin, end in zip(self.schedules, begins, ends, strict=True):
             within = t if begin == 0 else ops.maximum(t - begin, 0)
             within = within if end is None else ops.minimum(within, end - begin)
-            own = schedule(within)
+            own = schedule(within if within is t else ops.named(within, "within"))
             rate = own if rate is None else ops.where(t < begin, rate, own)
         return rate
 

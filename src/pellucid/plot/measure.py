@@ -45,7 +45,8 @@ def named_models(models: Any) -> dict[str, Any]:
 
 def sample(model: Sequential, X: Any) -> Array:
     """Return X checked and converted, without making parameters."""
-    return intake.features(X, model.dtype, model._net.input_shape if model._net else None)
+    shape = model._net.input_shape if model._net else None
+    return intake.features(X, model.dtype, shape, missing=model._missing)
 
 
 def values_of(model: Sequential, X: Any) -> dict[str, Array]:

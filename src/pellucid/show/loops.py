@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops, text
-from pellucid.dims import Shape
+from pellucid.dims import Shape, product
 from pellucid.graph import Array, Node, order
 from pellucid.op import OPS, expression
 from pellucid.ops.core import axes_of
@@ -25,7 +25,9 @@ from pellucid.show import library
 from pellucid.show.lower import (
     NotLoops,
     base,
-    is_product,
+    is_call,
+    is_lookup,
+    is_row_sum,
     lowered,
     product_form,
     read_back,
@@ -172,7 +174,7 @@ class _Printer:
     def _statement(self, node: Node) -> Statement:
         placed = next((safe(k) for k, v in self.results.items() if v is node), "")
         name = placed or self._name(node)
-        if is_product(node):
+        if is_call(node):
             return Statement(name, "call", node, node, placed=bool(placed))
         if node.op is not None and node.op.kind == "reduce":
             x = node.args[0]
@@ -192,12 +194,12 @@ class _Printer:
             if node.op is None or node in self.given or node.op.kind in ("view", "dim", "index"):
                 continue
             by = read.get(node, [])
-            if node.op.kind in ("reduce", "contract") or self._worth_keeping(node, by):
+            if node.op.kind in ("reduce", "contract", "scatter") or self._worth_keeping(node, by):
                 stays.add(node)
         return stays
 
     def _worth_keeping(self, node: Node, by: Sequence[Node]) -> bool:
-        if any(is_product(r) for r in by):
+        if any(is_call(r) for r in by):
             return True
         if node.op is None or not node.args:
             return False
@@ -285,6 +287,10 @@ class _Printer:
             return text.parsed(index[0])
         if node.op.pieces:
             return self._pieces(node, index)
+        if is_lookup(node):
+            table, rows = node.args
+            row = text.unparse(self._value(rows, index[: rows.ndim]))
+            return self._value(table, (row, *index[rows.ndim :]))
         return self._map(node, index)
 
     def _pieces(self, node: Node, index: tuple[str, ...]) -> Tree:
@@ -407,6 +413,8 @@ class _Printer:
         return f"{text.unparse(target)} = {whole}"
 
     def _call(self, s: Statement) -> str:
+        if is_row_sum(s.node):
+            return self._row_sum(s)
         found = product_form(s.node, self.given)
         assert found is not None, "lowering keeps only products that have a form"
         form, x, y = found
@@ -419,6 +427,16 @@ class _Printer:
             self.dtype = s.node.dtype
             args.append("work")
         return f"{way}({', '.join(args)})"
+
+    def _row_sum(self, s: Statement) -> str:
+        """Return the call that adds rows up where a lookup picked them."""
+        self.uses["add_rows"] = None
+        g, rows = s.node.args
+        count, size = product(rows.shape), product(s.node.shape[1:])
+        table = f"part({s.place}, 0, ({s.node.shape[0]}, {size}))"
+        picked = f"part({self._place(rows)}, 0, ({count},))"
+        added = f"part({self._place(g)}, 0, ({count}, {size}))"
+        return f"add_rows({table}, {picked}, {added}, {s.node.shape[0]}, {count}, {size})"
 
     def _place(self, node: Node) -> str:
         return self.made[node].place if node in self.made else self._leaf(node)

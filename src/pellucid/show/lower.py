@@ -1,8 +1,9 @@
 """Before loops: every op in terms of a few kinds that loops know, as a graph like any other.
 
 What is left: maps of one element's text, reductions with an identity and a combining op, matrix
-products of arrays, views with an index map, sizes, and pieces joined.  An op that is a whole
-function in NumPy (softmax) is taken apart by running its own text on nodes.
+products of arrays, views with an index map, sizes, pieces joined, and rows of a table, picked or
+added up.  An op that is a whole function in NumPy (softmax) is taken apart by running its own text
+on nodes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pellucid.dims import Dim, Size
 from pellucid.errors import PellucidError
 from pellucid.graph import Node, lift, order
 from pellucid.op import HELPERS, Op, compiled
+from pellucid.ops.index import Slot
 from pellucid.rewrite import rebuilt, substitute
 from pellucid.rules import READ_BACK
 
@@ -84,7 +86,36 @@ def _expanded(node: Node, kernels: Container[str]) -> Node:
         return _traced(node)
     if op.same_as:
         return lift(op.same_as(*node.args, **node.settings))
+    if is_lookup(node):
+        return node
+    if is_row_sum(node):
+        return rebuilt(node, [_in_memory(a) for a in node.args])
     raise NotLoops(f"the op {op.name!r} is not printed as loops yet", 'backend="numpy"')
+
+
+def is_lookup(node: Node) -> bool:
+    """Say whether a node is rows of a table, picked by their numbers."""
+    return node.op is not None and node.op.kind == "gather" and _by_rows(node)
+
+
+def is_row_sum(node: Node) -> bool:
+    """Say whether a node adds rows up where a lookup picked them: a call, like a product."""
+    return node.op is not None and node.op.kind == "scatter" and _by_rows(node)
+
+
+def is_call(node: Node) -> bool:
+    """Say whether a compiled function computes the node as a whole."""
+    return is_product(node) or is_row_sum(node)
+
+
+def _by_rows(node: Node) -> bool:
+    return node.settings.get("index") == (Slot(0),) and len(node.args) == 2
+
+
+def _in_memory(node: Node) -> Node:
+    """Return a value whose elements lie in their order: a view may have them otherwise."""
+    whole: Node = node * 1 if node.op is not None and node.op.kind == "view" else node
+    return whole
 
 
 def _calls_helpers(op: Op, kernels: Container[str]) -> bool:

@@ -36,6 +36,7 @@ class Section:
     title: str
     values: Mapping[str, Node]
     stores: Mapping[str, Node] = field(default_factory=dict)  # array to overwrite -> its new value
+    views: Mapping[str, Node] = field(default_factory=dict)  # names that now show what was stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ class Body:
         self.given = dict(self.names)  # names that a person chose, not ones made up here
         self.outputs = {n for s in program.sections for n in s.values.values()}
         self.taken = {*self.names.values(), *HELPERS, "np", "n"}
-        self.reads = _reads(program.outputs)
+        self.reads = _reads(program)
         self.trees: dict[Node, Any] = {leaf: text.name(leaf.name) for leaf in program.inputs}
         self.words: dict[str, None] = {}  # every name that the lines read
         self.bare = bare_numbers(program)
@@ -135,6 +136,7 @@ class Body:
         return name
 
     def _section(self, section: Section) -> Iterable[str]:
+        self.trees |= {node: text.name(name) for name, node in section.views.items()}
         yield from self._lines(section.values.values())
         waiting = dict(section.stores)
         while waiting:
@@ -263,11 +265,12 @@ def constant_tree(node: Node, program: Program) -> Any:
     return bare if node.dtype == program.dtype else ast.Call(text.parsed(kind), [bare], [])
 
 
-def _reads(outputs: Sequence[Node]) -> Counter[Node]:
+def _reads(program: Program) -> Counter[Node]:
     """Count how often each value's text would be repeated if it had no line of its own."""
     reads: Counter[Node] = Counter()
-    for node in order(outputs):
-        if node.op is not None:
+    shown = {node for s in program.sections for node in s.views.values()}  # read by their names
+    for node in order(program.outputs, stop=shown):
+        if node.op is not None and node not in shown:
             free = [text.name(f"x{k}") for k in range(len(node.args))]
             seen = Counter(text.names(expression(node.op, node.attrs, free)))
             for k, arg in enumerate(node.args):

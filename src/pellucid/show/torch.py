@@ -89,7 +89,7 @@ def _written(node: Node, trees: Mapping[Node, Any], bare: set[Node], program: Pr
     parts = [trees[a] for a in node.args]
     if not isinstance(tree, OPERATORS):
         pairs = zip(parts, node.args, strict=True)
-        parts = [_tensor(part, _kind(node)) if a in bare else part for part, a in pairs]
+        parts = [_tensor(part, _kind(node), program) if a in bare else part for part, a in pairs]
     fixed = len(op.operands) - any(o.startswith("*") for o in op.operands)
     named: dict[str, Any] = dict(zip(op.operands[:fixed], parts, strict=False))
     if fixed < len(op.operands):
@@ -123,21 +123,21 @@ def _kind(node: Node) -> np.dtype[Any]:
     return next((a.dtype for a in node.args if not a.weak), node.args[0].dtype)
 
 
-def _tensor(tree: Any, kind: np.dtype[Any]) -> Any:
+def _tensor(tree: Any, kind: np.dtype[Any], program: Program) -> Any:
+    """Make an array of numbers: on the device of the first input, and in its precision, mostly."""
+    first = program.inputs[0].name
     dtype = ast.keyword("dtype", text.parsed(f"torch.{kind.name}"))
-    return ast.Call(text.parsed("torch.tensor"), [tree], [dtype])
+    more = [] if kind == program.dtype else [dtype]
+    return ast.Call(text.parsed(f"{first}.new_tensor"), [tree], more)
 
 
 def _fixed(node: Node, program: Program) -> Any:
-    """Write a fixed array out, on the device of the first input."""
-    if not node.ndim:
-        bare = node.weak or node.dtype == program.dtype
-        value = text.literal(node.data if node.weak else node.data.item())
-        return constant_tree(node, program) if bare else _tensor(value, node.dtype)
-    tree = _tensor(text.parsed(repr(node.data.tolist())), node.dtype)
-    device = text.parsed(f"{program.inputs[0].name}.device")
-    tree.keywords.append(ast.keyword("device", device))
-    return tree
+    """Write a fixed array out."""
+    if node.ndim:
+        return _tensor(text.parsed(repr(node.data.tolist())), node.dtype, program)
+    if node.weak or node.dtype == program.dtype:
+        return constant_tree(node, program)
+    return _tensor(text.literal(node.data.item()), node.dtype, program)
 
 
 def _translated(tree: Any) -> Any:

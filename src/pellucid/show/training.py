@@ -7,8 +7,8 @@ evaluate  loss and metrics of held-out samples, at every epoch's end
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,11 @@ class Parts:
     gradients: Looped
     update: Looped
     evaluate: Looped | None
-    masks: Sequence[tuple[str, Shape, float]]  # name, shape, share kept
+    masks: Sequence[tuple[str, Shape, float | None]]  # name, shape, share kept; None: normal
     dtype: np.dtype[Any]
     title: str
+    bounds: Looped | None = None  # what updated parameters are brought back to
+    classes: Mapping[str, int] = field(default_factory=dict)  # what metrics ask of each, by name
 
     @property
     def feeds(self) -> list[tuple[str, Node]]:
@@ -63,8 +65,10 @@ def run(parts: Parts) -> Run:
     memory = tuple(_memory(parts))
     names = [*(m.name for m in memory), *COUNTS]
     main = [*_wrapped("def train(", names), *(broken(f"    {line}") for line in _train(parts))]
-    functions = [f for f in (parts.gradients, parts.update, parts.evaluate) if f]
-    used = ["finite", "shuffle", "absorb", *(["word", "unit"] if parts.masks else [])]
+    functions = [f for f in (parts.gradients, parts.update, parts.bounds, parts.evaluate) if f]
+    kinds = {keep is None for _, _, keep in parts.masks}
+    used = ["finite", "shuffle", "absorb", *(["word", "unit"] if False in kinds else [])]
+    used += ["gauss"] if True in kinds else []
     source = _module(parts.title, functions, main, used, parts.dtype)
     return Run("train", source, memory, tuple(_logged(parts)), COUNTS, _working(parts, memory))
 
@@ -125,8 +129,14 @@ def _multiplies(used: Sequence[str]) -> bool:
 
 
 def _logged(parts: Parts) -> list[str]:
-    held = parts.evaluate.returns if parts.evaluate else []
-    return [*parts.gradients.returns, *(f"val_{name}" for name in held)]
+    by_class = [name for name, size in parts.classes.items() for _ in range(size)]
+    held = [*parts.evaluate.returns, *by_class] if parts.evaluate else []
+    return [*parts.gradients.returns, *by_class, *(f"val_{name}" for name in held)]
+
+
+def _width(parts: Parts) -> int:
+    """Return how many numbers of a batch are averaged."""
+    return len(parts.gradients.returns) + sum(parts.classes.values())
 
 
 def _memory(parts: Parts) -> Iterable[Memory]:
@@ -155,14 +165,15 @@ def _records(parts: Parts) -> Iterable[Memory]:
     yield Memory("keys", (1 + len(parts.masks),), words)
     yield Memory("clock", (len(CLOCK),), INT)
     yield Memory("rates", (1,), real)
-    yield Memory("totals", (len(parts.gradients.returns),), real)
-    yield Memory("last", (len(parts.gradients.returns),), real)
+    yield Memory("totals", (_width(parts),), real)
+    yield Memory("last", (_width(parts),), real)
     yield Memory("logs", (logged, len(_logged(parts))), real)
 
 
 def _functions(parts: Parts) -> list[tuple[Looped, str, str]]:
     """Return each function with the size of its batch and the prefix of its arrays in `train`."""
     found = [(parts.gradients, "batch", ""), (parts.update, "batch", "update_")]
+    found += [(parts.bounds, "batch", "back_")] if parts.bounds else []
     return [*found, *([(parts.evaluate, "held", "held_")] if parts.evaluate else [])]
 
 
@@ -219,16 +230,22 @@ def _step(parts: Parts) -> Iterable[str]:
     yield "if not finite(loss + check):"
     yield "    failed = 1"
     yield "    break"
+    if parts.bounds:
+        yield _call(parts.bounds, {}, "back_")
     for k, name in enumerate(map(safe, g.returns)):
         yield f"last[{k}] = {name}"
         yield f"totals[{k}] += {name} * (n / rows)"
+    for k, name, size in _places(parts, g):
+        yield f"for j in range({size}):"
+        yield f"    last[{k} + j] = {name}[j]"
+        yield f"    totals[{k} + j] += {name}[j] * (n / rows)"
     yield "start += n"
     yield "if start == rows:"
     yield from (f"    {line}" for line in _epoch_end(parts))
 
 
 def _epoch_end(parts: Parts) -> Iterable[str]:
-    count = len(parts.gradients.returns)
+    count = _width(parts)
     yield f"for k in range({count}):"
     yield "    logs[slot, k] = totals[k]"
     yield "    totals[k] = 0.0"
@@ -238,9 +255,20 @@ def _epoch_end(parts: Parts) -> Iterable[str]:
         yield _call(e, {**feeds, "n": "held"}, "held_", "val_")
         for k, name in enumerate(map(safe, e.returns)):
             yield f"logs[slot, {count + k}] = val_{name}"
+        for k, name, size in _places(parts, e):
+            yield f"for j in range({size}):"
+            yield f"    logs[slot, {count + k} + j] = held_{name}[j]"
     yield "epoch += 1"
     yield "start = 0"
     yield "slot = slot + 1 if slot + 1 < logged else 0"
+
+
+def _places(parts: Parts, function: Looped) -> Iterable[tuple[int, str, int]]:
+    """Yield where the numbers of each class begin in a row of logs, their array and its size."""
+    place = len(function.returns)
+    for name, size in parts.classes.items():
+        yield place, safe(name), size
+        place += size
 
 
 def _copied(name: str, leaf: Node) -> Iterable[str]:
@@ -253,8 +281,8 @@ def _copied(name: str, leaf: Node) -> Iterable[str]:
     yield f"{pad}{name}_batch[i{rest}] = {name}[row{rest}]"
 
 
-def _drawn(k: int, name: str, shape: Shape, keep: float, dtype: Any) -> Iterable[str]:
-    """Draw a dropout mask, bit for bit as `rng.uniform` does."""
+def _drawn(k: int, name: str, shape: Shape, keep: float | None, dtype: Any) -> Iterable[str]:
+    """Draw a mask or noise, bit for bit as `rng.uniform` and `rng.noise` do."""
     letters = "ijklpq"[: len(shape)]
     yield f"key = absorb(keys[{k + 1}], step)"
     pad, place = "", ""
@@ -263,8 +291,8 @@ def _drawn(k: int, name: str, shape: Shape, keep: float, dtype: Any) -> Iterable
         place = letter if not place else plus(scaled(place, size), letter)
         pad += "    "
     kind = "f32" if dtype.itemsize == 4 else "f64"
-    drawn = f"unit(word(key, {place}))"
-    yield f"{pad}{name}[{', '.join(letters)}] = {kind}({drawn} < {keep!r})"
+    drawn = f"gauss(key, {place})" if keep is None else f"unit(word(key, {place})) < {keep!r}"
+    yield f"{pad}{name}[{', '.join(letters)}] = {kind}({drawn})"
 
 
 def _call(function: Looped, given: dict[str, str], prefix: str, out: str = "") -> str:
@@ -273,7 +301,7 @@ def _call(function: Looped, given: dict[str, str], prefix: str, out: str = "") -
     args = [own.get(p, given.get(p, p)) for p in function.parameters]
     returned = ", ".join(f"{out}{safe(name)}" for name in function.returns)
     call = f"{function.name}({', '.join(args)})"
-    return call if function.returns == ["check"] else f"{returned} = {call}"
+    return call if function.returns in ([], ["check"]) else f"{returned} = {call}"
 
 
 def _wrapped(head: str, names: Sequence[str]) -> list[str]:

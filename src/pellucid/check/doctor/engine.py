@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -329,6 +330,9 @@ def _arrays(asked: Asked) -> tuple[Array, Array, tuple[Array, Array] | None]:
             "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
         )
     X, y = _pair(asked.X, asked.y, "")
+    gaps = bool(asked.model.layers) and asked.model.layers[0].takes_missing
+    fill = _fill(X) if gaps else None
+    X = _filled(X, fill)
     if asked.held is None:
         return X, y, None
     if not isinstance(asked.held, (tuple, list)) or len(asked.held) != 2:
@@ -339,7 +343,18 @@ def _arrays(asked: Asked) -> tuple[Array, Array, tuple[Array, Array] | None]:
             f"validation X has rows of shape {held[0].shape[1:]}, X of {X.shape[1:]}",
             "the same columns in both",
         )
-    return X, y, held
+    return X, y, (_filled(held[0], fill), held[1])
+
+
+def _fill(X: Array) -> Array:
+    """Return what stands for missing values, for a model that takes them: medians of the others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a column without any
+        return np.nan_to_num(np.nanmedian(X, axis=0))
+
+
+def _filled(X: Array, fill: Array | None) -> Array:
+    return X if fill is None else np.where(np.isnan(X), fill, X)
 
 
 def _pair(X: Any, y: Any, of: str) -> tuple[Array, Array]:
@@ -351,11 +366,14 @@ def _pair(X: Any, y: Any, of: str) -> tuple[Array, Array]:
 
 
 def _twin(model: Sequential, X: Array) -> Sequential:
-    """Return a copy with parameters, without metrics: what they are called does not matter."""
-    twin = model.copy()
+    """Return a copy with parameters, without metrics: what they are called does not matter.
+
+    Layers that learn from the samples themselves have seen them, as at the first step.
+    """
+    twin, known = model.copy(), np.where(np.abs(X) < 1e30, X, 0.0)
     twin.metrics = ()
-    twin._features(np.where(np.abs(X[:2]) < 1e30, X[:2], 0.0))  # only its shape matters
-    return twin
+    twin._features(known[:2])  # only its shape matters
+    return twin if twin._numbers.steps else twin.adapt(known)
 
 
 def _some(n: int, seed: int) -> Array:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid import rng
-from pellucid.check.doctor.trials import Case
+from pellucid.check.doctor.trials import Case, carry_over
 from pellucid.graph import Array
 from pellucid.model import Sequential
 
@@ -59,7 +59,9 @@ def probe(case: Case) -> Probe:
         seed=case.model.seed,
     )
     twin._build(case.model._built.input_shape)
+    carry_over(case.model, twin)
     rows = rng.permutation(rng.key(case.model.seed, "doctor rows"), len(case.X))[:ROWS]
     X = np.asarray(case.X, float)
-    size = float(np.sqrt(np.mean(X**2))) or 1.0
+    codes = bool(case.model._built.entries)  # which have no size
+    size = 1.0 if codes else float(np.sqrt(np.mean(X**2))) or 1.0
     return Probe(twin, X[rows] / max(size, 1.0), case.y[rows])

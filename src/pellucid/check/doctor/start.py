@@ -223,10 +223,10 @@ def _compared(looked: Probe, name: str, grad: Array, draw: int) -> tuple[float, 
     model, step = looked.model, 1e-5
     direction = rng.normal(rng.key(draw, "doctor direction"), grad.shape)
     view = model.params[name]
-    before, losses = view.copy(), []
+    before, losses, batch = view.copy(), [], model._batch(looked.X, looked.y)
     for sign in (1, -1):
         view[...] = before + sign * step * direction
-        losses.append(model.loss(looked.X, looked.y))
+        losses.append(float(model._run("trained", batch, False)["loss"]))
     view[...] = before
     return float(np.sum(grad * direction)), (losses[0] - losses[1]) / (2 * step)
 

@@ -10,7 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from pellucid.batches import Batch
 from pellucid.errors import PellucidError, TrainingWarning
 from pellucid.graph import Array
 from pellucid.model import Sequential
-from pellucid.nn.layer import Layer, Shared
+from pellucid.nn.layer import Composite, Layer, Shared
 
 STEPS = 3_000  # where epochs are not given: enough for small tasks, and below half a second
 
@@ -65,11 +65,37 @@ class Case:
         return replace(self, model=self.model.copy().reset(seed))
 
 
-def _inside(layer: Layer, change: Callable[[Layer], Layer | None]) -> Layer | None:
+Change = Callable[[Layer], Layer | None]
+
+
+def _inside(layer: Layer, change: Change) -> Layer | None:
+    if isinstance(layer, Composite):
+        return _within(layer, change)
     if not isinstance(layer, Shared):
         return change(layer)
     inner = change(layer.layer)
     return inner and replace(layer, layer=inner)
+
+
+def _within(layer: Composite, change: Change) -> Layer:
+    """Return a layer with those that it holds changed; as it is where it cannot do without one."""
+    if not is_dataclass(layer):
+        return layer
+    inner = {f.name: _held(getattr(layer, f.name), change) for f in fields(layer)}
+    try:
+        return replace(layer, **inner)
+    except PellucidError:
+        return layer
+
+
+def _held(value: Any, change: Change) -> Any:
+    """Return a setting with the layers in it changed, those that are dropped left out."""
+    if isinstance(value, Layer):
+        new = _inside(value, change)
+        return () if new is None else new
+    if isinstance(value, tuple):
+        return tuple(x for v in value if (x := _held(v, change)) != () or v == ())
+    return value
 
 
 def rebuilt(
@@ -85,11 +111,24 @@ def rebuilt(
         seed=model.seed,
     )
     twin._build(model._built.input_shape)
-    old, new = model._numbers.params, twin._numbers.params
-    same = [s.shape for s in model._built.slots] == [s.shape for s in twin._built.slots]
-    if same and not fresh:
-        new[...] = old
+    carry_over(model, twin, fresh)
     return twin
+
+
+def carry_over(model: Sequential, twin: Sequential, fresh: bool = False) -> None:
+    """Freeze what is frozen, and take over the numbers where all still fit.
+
+    With `fresh`, only those that are not learned: what layers know of the data stays true.
+    """
+    shapes = [{s.name: s.shape for s in m._built.arrays} for m in (model, twin)]
+    if shapes[0] != shapes[1]:
+        return
+    twin._learn(model.frozen)
+    for name, array in model.buffers.items():
+        twin.buffers[name] = array
+    for slot in model._built.parameters:
+        if not fresh or slot.kind == "frozen":
+            twin.params[slot.name] = model.params[slot.name]
 
 
 @dataclass(frozen=True, eq=False)
