@@ -3,10 +3,11 @@
     python tests/kill_training.py FOLDER BACKEND KILLS SEED
 
 A process that has imported everything forks one after another; each trains in a run's folder, from
-where the one before was killed, and is killed in its turn, at an instant drawn evenly from the time that a whole run takes. It marks in
-memory that both share what it is doing, so that it is known where it died. A run that reaches its
-end is compared with one that was never broken, bit by bit, and the next one begins. Printed, as
-JSON: how many kills there were, in which phase; runs that ended; and what differed.
+where the one before was killed, and is killed in its turn, at an instant drawn evenly from the time
+that a whole run takes. It marks in memory that both share what it is doing, so that it is known
+where it died. A run that reaches its end is compared with one that was never broken, bit by bit,
+and the next one begins. Printed, as JSON: how many kills there were, in which phase; runs that
+ended; and what differed.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def main(root: Path, backend: str, kills: int, seed: int) -> None:
         else:  # the last one is left as it was killed
             break
         wrong += differs(whole, train(backend, folder))
-        wrong += [name for name in os.listdir(folder) if name.endswith(files.LITTER)]
+        wrong += [path.name for path in folder.rglob(f"*{files.LITTER}")]
         runs += 1
     saving = sum(phases[phase] for phase in SAVING)
     told = {"kills": phases.total(), "saving": saving, "phases": phases, "runs": runs}

@@ -138,6 +138,7 @@ def test_what_stands_in_the_run_folder(here: Path, said: Any) -> None:
     assert "split: 59 rows" in log
     model = pc.load(folder / "model.safetensors")
     assert model.predict([[5.0, 1.0]]).shape == (1, 3)
+    assert model.predict_classes([[5.0, 1.0]])[0] in ("setosa", "versicolor", "virginica")
 
 
 def test_the_report_shows_the_model(here: Path, said: Any) -> None:
@@ -155,6 +156,80 @@ def test_the_run_folder_does_it_again(here: Path, said: Any) -> None:
     assert (here / "again" / "model.safetensors").read_bytes() == first
     said("train", "--config", "flats-run/config.toml", "--out", "other", "--seed", "6")
     assert (here / "other" / "model.safetensors").read_bytes() != first
+
+
+def test_labels_that_are_numbers_stay_numbers(here: Path, said: Any) -> None:
+    rows = [f"{k * k / 7},{3 + k % 2}" for k in range(40)]
+    (here / "t.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    said("train", "t.csv", "--target", "y", *FAST)
+    found = pc.load(here / "t-run" / "model.safetensors").predict_classes([[1.0], [2.0]])
+    assert found.dtype == np.int64
+    assert set(found.tolist()) <= {3, 4}
+    assert set(said("predict", "t-run", "t.csv").split("\n")[1][:1]) <= {"3", "4"}
+
+
+def test_options_reach_the_model(here: Path, said: Any) -> None:
+    said(
+        "train", "flowers.csv", "--target", "kind", "--layers", "5,4", "--activation", "tanh",
+        "--dropout", "0.1", "--l2", "0.01", "--optimizer", "sgd", "--learning-rate", "0.3",
+        "--dtype", "float64", "--seed", "7", "--epochs", "3", "--batch-size", "20", "--backend",
+        "numpy", "--no-report",
+    )  # fmt: skip
+    model = pc.load(here / "flowers-run" / "model.safetensors")
+    assert model.layers == (
+        pc.Normalize(columns=(0, 1)),
+        pc.Dense(5, "tanh", l2=0.01), pc.Dropout(0.1),
+        pc.Dense(4, "tanh", l2=0.01), pc.Dropout(0.1),
+        pc.Dense(3, "softmax", l2=0.01),
+    )  # fmt: skip
+    assert model.optimizer == pc.SGD(0.3)
+    assert (model.dtype, model.seed) == (np.float64, 7)
+    assert (model._numbers.epochs, model._numbers.steps) == (3, 3 * 3)  # 59 rows
+    told = json.loads((here / "flowers-run" / "run.json").read_text())
+    assert (told["backend"], told["epochs"]) == ("numpy", 3)
+
+
+def test_rare_classes_can_count_more(here: Path, said: Any) -> None:
+    rng = np.random.default_rng(0)
+    y = (np.arange(300) % 10 == 0).astype(int)
+    rows = [f"{a:.3f},{b}" for a, b in zip(rng.normal(size=300) + 1.5 * y, y, strict=True)]
+    (here / "rare.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    found = {}
+    for weight in ("none", "balanced"):
+        options = ["--epochs=40", "--rate=0.02", "--backend=numpy", "--no-report", "--overwrite"]
+        said("train", "rare.csv", "--target", "y", "--class-weight", weight, *options)
+        scores = json.loads((here / "rare-run" / "run.json").read_text())["scores"]
+        found[weight] = scores["model"]["mean recall"]
+    assert found["balanced"] > found["none"] + 0.1
+
+
+@pytest.mark.parametrize(("missing", "layer"), [
+    ("auto", pc.Missing("median", indicator=(1,))), ("mean", pc.Missing("mean", indicator=(1,))),
+    ("most_frequent", pc.Missing("most_frequent", indicator=(1,))),
+])  # fmt: skip
+def test_how_missing_numbers_are_filled(
+    missing: str, layer: pc.Layer, here: Path, said: Any
+) -> None:
+    said("train", "flats.csv", "--target", "rent", *FAST, "--missing", missing)
+    assert pc.load(here / "flats-run" / "model.safetensors").layers[0] == layer
+
+
+def test_gaps_that_may_come_later(here: Path, said: Any) -> None:
+    """Without gaps in the table, `--missing median` still lets later ones in."""
+    said("train", "flowers.csv", "--target", "kind", *FAST, "--missing", "median")
+    layers = pc.load(here / "flowers-run" / "model.safetensors").layers
+    assert layers[0] == pc.Missing("median", indicator=False)
+    (here / "new.csv").write_text("sepal,petal\n5.0,\n")
+    assert len(said("predict", "flowers-run", "new.csv").splitlines()) == 2
+
+
+def test_columns_are_chosen(here: Path, said: Any) -> None:
+    said("train", "flats.csv", "--target", "rent", *FAST, "--drop", "city", "--keep", "id",
+         "--text", "rooms")  # fmt: skip
+    columns = json.loads((here / "flats-run" / "run.json").read_text())["columns"]
+    assert columns["numbers"] == ["id", "size"]
+    assert list(columns["categories"]) == ["rooms"]
+    assert columns["categories"]["rooms"][0] == "(missing)"
 
 
 def test_quiet_prints_the_result_only(here: Path, said: Any) -> None:
@@ -215,10 +290,11 @@ def test_rows_to_judge_by_are_never_learned_from(here: Path, said: Any) -> None:
     lines = flats().splitlines()
     for k in rows.test:
         cells = lines[k + 1].split(",")
-        lines[k + 1] = ",".join([cells[0], "99999", "77", cells[3], cells[4], "1"])
+        lines[k + 1] = ",".join([cells[0], "99999", "77", "Genf", cells[4], "1"])
     (here / "flats.csv").write_text("\n".join(lines) + "\n")
     said("train", "flats.csv", "--target", "rent", *FAST, "--out", "two")
     weights = [pc.load(here / name / "model.safetensors") for name in ("one", "two")]
+    assert weights[0].layers == weights[1].layers
     np.testing.assert_array_equal(weights[0]._numbers.params, weights[1]._numbers.params)
     np.testing.assert_array_equal(weights[0]._numbers.fixed, weights[1]._numbers.fixed)
 

@@ -680,6 +680,13 @@ def test_an_optimizer_without_a_counterpart_is_said():
     assert any("steps are not compared" in note for note in certificate.notes)
 
 
+def test_a_search_is_compared_once():
+    certificate = interop.compare(model_of("penalties", optimizer=pc.LBFGS()), X, LABELS)
+    assert certificate.ok, certificate
+    assert {r.part for r in certificate.rows} == {"values", "gradients", "after 1 step"}
+    assert any("one step of LBFGS" in note for note in certificate.notes)
+
+
 def test_gradients_that_vanish_are_said_to_say_little():
     model = pc.Sequential([pc.Dense(2, init="ones", inputs=4)], loss="mse", dtype="float64")
     certificate = interop.compare(model, X, model.predict(X))
@@ -695,6 +702,8 @@ def test_settings_that_cannot_be_meant_are_refused(wrong):
 
 
 def test_samples_that_do_not_fit_are_refused():
+    with pytest.raises(ArgumentError, match="BatchNorm needs 2"):
+        interop.compare(model_of("batch norm"), X[:1], LABELS[:1])
     with pytest.raises(ShapeError):
         interop.compare(model_of("dense"), X[:, :3], LABELS)
     with pytest.raises(ArgumentError, match="no loss"):

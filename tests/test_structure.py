@@ -36,7 +36,7 @@ FLOORS = [
     "described checkpoint weights parameters keeping keeping.lock keeping.log keeping.folder "
     "keeping.facts keeping.kept keeping.keeper keeping.recording",
     "model",
-    "keeping.run swept trainings sweeps rate_finder readings exercises exercises.* estimators estimators.*",
+    "keeping.run several swept trainings sweeps rate_finder readings exercises exercises.* estimators estimators.*",
     "check check.*",
     "plot plot.*",
     "pages interop interop.*",
@@ -172,16 +172,16 @@ def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
 MODELS = """
     AMSGrad AUC Accuracy Activation Adadelta Adagrad Adam AdamW AlphaDropout ArgumentError
     BatchNorm Callback Composite Concatenate Constant ConstantRate Cosine CosineRestarts
-    DataError Dense Doctor Dropout DtypeError Embedding Exponential F1 Flatten Gate
+    DataError Dense Doctor Dropout DtypeError Embedding Exponential F1 Flatten Formula Gate
     GaussianDropout GaussianNoise Glorot Group He History Initializer InverseTime JoinedSchedule
-    LBFGS LambdaCallback Layer LayerNorm LeCun Lion MAE MSE Metric Missing MultiStep NAdam Node
-    NonFiniteError Normalize NotBuiltError OneCycle OneHot Optimizer Orthogonal Parallel
-    Parameter PellucidClassifier PellucidError PellucidRegressor PellucidWarning Picture
-    Polynomial Precision Progress R2 RMSE RMSprop Recall Rescale Residual SGD Schedule
-    Sequential ShapeError Shared SpatialDropout StepDecay TopK TraceError TrainingWarning
-    Walkthrough WarmUp Xavier check_backprop check_gate check_gradients custom_gradient data
-    diagnose draw explain grad hessian jacobian jvp load metrics planted_bug plot range_test
-    report sweep value value_and_grad vjp why worked
+    LBFGS LabelSmoothing LambdaCallback Layer LayerNorm LeCun Lion MAE MSE Metric Missing Model
+    MultiStep NAdam Node NonFiniteError Normalize NotBuiltError OneCycle OneHot Optimizer
+    Orthogonal Parallel Parameter PellucidClassifier PellucidError PellucidRegressor
+    PellucidWarning Picture Polynomial Precision Progress R2 RMSE RMSprop Recall Rescale
+    Residual SGD Schedule Sequential ShapeError Shared SpatialDropout StepDecay TopK TraceError
+    TrainingWarning Walkthrough WarmUp Xavier check_backprop check_gate check_gradients
+    custom_gradient data diagnose draw explain grad hessian jacobian jvp load metrics
+    planted_bug plot range_test report sweep value value_and_grad vjp why worked
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 

@@ -253,7 +253,7 @@ def _spoken(seconds: float) -> str:
 def _mark(plan: Blueprint, *kind: Any) -> str:
     """Return a name for such a program: where it has been compiled before, making it is quick."""
     # a function's text holds its address, so one's own functions are not known again
-    loss = plan.loss.function if plan.loss.name == "custom" else plan.loss.name
+    loss = plan.loss.function if plan.loss.name == "custom" else plan.loss.setting
     kinds = [(s.name, s.kind) for s in plan.net.fixed]
     about = (plan.net.layers, plan.net.input_shape, loss, plan.optimizer, plan.metrics, kinds)
     text = repr((about, plan.dtype, kind))

@@ -21,6 +21,8 @@ from pellucid.batches import Numbers
 from pellucid.errors import ArgumentError, DataError, PellucidError
 from pellucid.graph import Array
 from pellucid.losses import NAMES as LOSSES
+from pellucid.losses import LabelSmoothing
+from pellucid.losses import loss as loss_named
 from pellucid.metrics.metric import Metric
 from pellucid.nn.layer import Layer
 from pellucid.nn.network import Network, network
@@ -30,6 +32,7 @@ from pellucid.safetensors import CODES, MOST_AXES, Listing, listing, write
 
 FORMAT = 2  # 1: no frozen parameters, no layers' state, no scale of the learning rate, no texts
 STATE, KEPT = "optimizer.", "callback."  # what arrays that are no parameters are called
+LOSS_TYPES = {"LabelSmoothing": LabelSmoothing}
 COUNTS = ("steps", "epochs", "since")
 MOST_METRICS = 100
 WIDE = 2**20  # values of one sample that a layer may give, whatever the file holds
@@ -65,7 +68,7 @@ def described_model(model: Any) -> str:
 def settings(model: Any) -> dict[str, Any]:
     """Return what a model is made of: everything but its numbers."""
     loss, net = model.loss_function, model._built
-    if loss is not None and LOSSES.get(loss.name) is not loss:
+    if loss is not None and (loss.name not in LOSSES or loss_named(loss.setting) != loss):
         raise ArgumentError("a loss that is a function cannot be saved", "give the loss by name")
     if not all(isinstance(m, (str, Metric)) for m in model.metrics):
         raise ArgumentError("a metric that is a function cannot be saved", "give metrics by name")
@@ -73,7 +76,7 @@ def settings(model: Any) -> dict[str, Any]:
         "layers": [described.told(layer) for layer in model.layers],
         "inputs": list(net.input_shape),
         "frozen": sorted(s.name for s in net.fixed if s.kind == "frozen"),
-        "loss": loss.name if loss else None,
+        "loss": described.told(loss.setting) if loss else None,
         "optimizer": described.told(model.optimizer),
         "metrics": [m if isinstance(m, str) else described.told(m) for m in model.metrics],
         "dtype": model.dtype.name,
@@ -150,8 +153,8 @@ def _model(told: dict[str, Any], found: Listing, known: Mapping[str, type], make
     net = network(layers, tuple(told["inputs"]), frozenset(told["frozen"]), widest)
     _check_arrays(found, _wanted(net, optimizer), dtype)
     model = make(
-        loss=told["loss"], optimizer=optimizer, metrics=_metrics(told["metrics"], known),
-        dtype=dtype, seed=told["seed"],
+        loss=described.made(told["loss"], LOSS_TYPES), optimizer=optimizer,
+        metrics=_metrics(told["metrics"], known), dtype=dtype, seed=told["seed"],
     )  # fmt: skip
     check_outputs(layers, model.loss_function)
     params = np.zeros(net.size, dtype)

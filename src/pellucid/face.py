@@ -42,12 +42,14 @@ from pellucid.metrics.values import MAE as MAE
 from pellucid.metrics.values import MSE as MSE
 from pellucid.metrics.values import R2 as R2
 from pellucid.metrics.values import RMSE as RMSE
+from pellucid.losses import LabelSmoothing as LabelSmoothing
 from pellucid.model import Sequential as Sequential
 from pellucid.model import load as load
 from pellucid.nn.composite import Concatenate as Concatenate
 from pellucid.nn.composite import Parallel as Parallel
 from pellucid.nn.composite import Residual as Residual
 from pellucid.nn.embedding import Embedding as Embedding
+from pellucid.nn.formula import Formula as Formula
 from pellucid.nn.init import Constant as Constant
 from pellucid.nn.init import Glorot as Glorot
 from pellucid.nn.init import He as He
@@ -99,6 +101,7 @@ from pellucid.optim import RMSprop as RMSprop
 from pellucid.optim import Schedule as Schedule
 from pellucid.optim import StepDecay as StepDecay
 from pellucid.optim import WarmUp as WarmUp
+from pellucid.several import Model as Model
 from pellucid.sweeps import sweep as sweep
 
 if TYPE_CHECKING:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from pellucid import ops
-from pellucid.errors import one_of
+from pellucid.errors import ArgumentError, one_of
 from pellucid.graph import Node
+from pellucid.nn.layer import check_share
+from pellucid.rules import shares
 
 Function = Callable[..., Any]
 Targets = Literal["values", "binary", "classes", "signs", "counts"]
@@ -28,14 +30,29 @@ class Loss:
     link: Function | None = None  # applied by predict where the loss takes scores
     wants: str = ""  # the last activation it needs, where it takes probabilities
     aliases: tuple[str, ...] = field(default=())
+    smoothing: float = 0.0  # the share of every label that is given to all classes alike
 
     def __call__(self, prediction: Node, target: Node, reduction: str = "mean") -> Node:
         """Return the loss of a batch: a single number; each one's where `reduction` is "none"."""
         if reduction == "mean" and self.name == "custom":
             result: Node = self.function(prediction, target)
             return result
+        if self.smoothing:
+            target = self.smoothed(target)
         node: Node = self.function(prediction, target, reduction=reduction)
         return node
+
+    def smoothed(self, target: Node) -> Node:
+        """Return (1 - smoothing) y + smoothing / K, where K is the number of classes."""
+        classes: Any = target.shape[-1] if self.targets == "classes" else 2
+        mixed: Node = (1 - self.smoothing) * target + self.smoothing / classes
+        mixed = ops.named(mixed, "smoothed")
+        return shares(mixed) if self.targets == "classes" else mixed  # type: ignore[no-any-return]
+
+    @property
+    def setting(self) -> str | LabelSmoothing:
+        """What gives this loss again: its name, or that with label smoothing."""
+        return LabelSmoothing(self.smoothing, self.name) if self.smoothing else self.name
 
     @property
     def classifies(self) -> bool:
@@ -46,6 +63,34 @@ class Loss:
         if NAMES.get(self.name) is self:
             return loss, (self.name,)
         return Loss, tuple(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True)
+class LabelSmoothing:
+    """Train on labels that are not quite sure: each gives a share to all classes alike.
+
+        y ← (1 - amount) y + amount / K          (Szegedy et al. 2016, section 7; K classes)
+
+    Args: `amount`, 0 ≤ amount < 1; `loss`, by name, whose labels are smoothed: cce and cce_logits,
+    where it is PyTorch's `label_smoothing`, or bce and bce_logits, with K = 2. Metrics see the
+    labels as they are. Raises: ArgumentError for another amount, or a loss without labels.
+
+    >>> loss(LabelSmoothing(0.1)).smoothing
+    0.1
+    """
+
+    amount: float = 0.1
+    loss: str = "cce_logits"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "amount", check_share(self.amount, "amount"))
+        known = loss(self.loss)
+        object.__setattr__(self, "loss", known.name)
+        if known.targets not in ("classes", "binary"):
+            raise ArgumentError(
+                f"the loss {known.name!r} has no labels to smooth",
+                'choose "cce_logits", "cce", "bce_logits" or "bce"',
+            )
 
 
 LOSSES = [
@@ -68,7 +113,7 @@ LOSSES = [
 NAMES = {name: loss for loss in LOSSES for name in (loss.name, *loss.aliases)}
 
 
-def loss(chosen: str | Function | Loss) -> Loss:
+def loss(chosen: str | Function | Loss | LabelSmoothing) -> Loss:
     """Return a loss by name or alias; a function of (prediction, target) becomes one.
 
     >>> loss("binary_crossentropy").name
@@ -76,6 +121,8 @@ def loss(chosen: str | Function | Loss) -> Loss:
     """
     if isinstance(chosen, Loss):
         return chosen
+    if isinstance(chosen, LabelSmoothing):
+        return replace(NAMES[chosen.loss], smoothing=chosen.amount)
     if callable(chosen):
         known = next((x for x in LOSSES if x.function is chosen), None)
         return known or Loss("custom", chosen)

@@ -58,7 +58,7 @@ from pellucid.settings import (
 from pellucid.show.python import Program, source
 from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
-from pellucid.weights import Loaded, load_weights
+from pellucid.weights import Loaded, load_weights, save_weights
 
 if TYPE_CHECKING:
     from pellucid.explaining.shapes import Shapes
@@ -344,12 +344,16 @@ class Sequential:
             self._stepper = None
         return self
 
-    def copy(self) -> Sequential:
-        """Return an independent copy: layers and settings, parameters and optimizer state."""
-        twin = Sequential(
+    def _twin(self) -> Sequential:
+        """Return a model of the same layers and settings, without numbers."""
+        return Sequential(
             self.layers, loss=self.loss_function, optimizer=self.optimizer,
             metrics=self.metrics, dtype=self.dtype, seed=self.seed,
         )  # fmt: skip
+
+    def copy(self) -> Sequential:
+        """Return an independent copy: layers and settings, parameters and optimizer state."""
+        twin = self._twin()
         twin.frozen = self.frozen
         if self._net is not None:
             twin._build(self._net.input_shape)
@@ -610,21 +614,8 @@ class Sequential:
 
     def predict_classes(self, X: Any) -> Array:
         """Return the most likely label for each row, (n,), as the caller wrote labels in `fit`."""
-        p, loss = self.predict(X), self.loss_function
-        if loss is None or not (
-            loss.classifies or p.shape[-1] > 1 or loss.name in ("mse", "half_mse")
-        ):
-            raise ArgumentError("the model predicts values, not classes", "use predict")
-        if loss.targets == "classes" or (p.shape[-1] > 1 and loss.targets != "binary"):
-            index = p.argmax(axis=-1)
-        else:
-            index = (p > (0.0 if loss.targets == "signs" else 0.5)).astype(int)
-            index = index[:, 0] if p.shape[1:] == (1,) else index
-        labels = self._labels
-        if labels is None:
-            labels = intake.label_values(0, loss, self._built.output_shape)
-        found: Array = index if labels is None else labels[index]
-        return found
+        p = self.predict(X)
+        return most_likely(p, self.loss_function, self._labels, self._built.output_shape)
 
     def evaluate(self, X: Any, y: Any, *, sample_weight: Any = None) -> dict[str, float]:
         """Return loss and metrics as a dict, as they are for prediction: without dropout."""
@@ -825,6 +816,14 @@ class Sequential:
         _ = self._built
         return save(self, path)
 
+    def save_weights(self, path: str | Path) -> Path:
+        """Write parameters, and what layers keep, to a safetensors file; return its path.
+
+        Without layers, optimizer and counts: for `load_weights`, of this library or another.
+        All or nothing, as `save`.
+        """
+        return save_weights(self, path)
+
     def load_weights(
         self,
         path: str | Path,
@@ -847,8 +846,25 @@ class Sequential:
 
     def __repr__(self) -> str:
         inside = ", ".join(map(repr, self.layers))
-        loss = f", loss={self.loss_function.name!r}" if self.loss_function else ""
+        loss = f", loss={self.loss_function.setting!r}" if self.loss_function else ""
         return f"Sequential([{inside}]{loss}, optimizer={self.optimizer!r})"
+
+
+def most_likely(
+    p: Array, loss: Loss | None, labels: Array | None, shape: tuple[int, ...]
+) -> Array:
+    """Return the label of each row of predictions; `labels` as the caller wrote them, if known."""
+    if loss is None or not (loss.classifies or p.shape[-1] > 1 or loss.name in ("mse", "half_mse")):
+        raise ArgumentError("the model predicts values, not classes", "use predict")
+    if loss.targets == "classes" or (p.shape[-1] > 1 and loss.targets != "binary"):
+        index = p.argmax(axis=-1)
+    else:
+        index = (p > (0.0 if loss.targets == "signs" else 0.5)).astype(int)
+        index = index[:, 0] if p.shape[1:] == (1,) else index
+    if labels is None:
+        labels = intake.label_values(0, loss, shape)
+    found: Array = index if labels is None else labels[index]
+    return found
 
 
 def load(path: str | Path, custom: Mapping[str, type] | None = None) -> Sequential:

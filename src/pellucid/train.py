@@ -300,7 +300,7 @@ class Blueprint:
         p = parameters(self.net, self.flat, self.fixed)
         walk = walked(self.net, self.X, p, draw)
         values = walk.values
-        out = list(values.values())[-1] if values else self.X
+        out = self.X if walk.out is None else walk.out
         target = shares(self.Y) if self.loss.targets == "classes" else self.Y
         data_loss = self._loss(out, target, weighted)
         extra = penalty(self.net, p)

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.checkpoint import KEPT, STATE
 from pellucid.errors import ArgumentError, DataError, DtypeError, ShapeError, one_of
 from pellucid.graph import Array
-from pellucid.safetensors import Listing, listing
+from pellucid.safetensors import Listing, listing, write
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class Loaded:
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(names[:20]) or "nothing"
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown
+
+
+def save_weights(model: Any, path: str | Path) -> Path:
+    """Write the arrays of a model but those of its optimizer; `model.save_weights` is this."""
+    path = Path(path)
+    write(path, {**model.params, **model.buffers}, {})
+    return path
 
 
 def load_weights(

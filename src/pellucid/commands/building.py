@@ -14,6 +14,8 @@ from pellucid.model import Sequential
 from pellucid.nn import Dense, Dropout, Layer, Missing, Normalize, OneHot, Rescale
 from pellucid.optim import Optimizer, optimizer
 
+BALANCED = "recall_macro"  # what a balanced training is stopped by: its loss weighs rows otherwise
+
 
 def model_of(rows: Rows, given: Settings) -> Sequential:
     """Return the model, untrained. Raises: ArgumentError for settings that cannot be meant."""
@@ -26,7 +28,7 @@ def model_of(rows: Rows, given: Settings) -> Sequential:
         [*preparing(rows, given.missing), *hidden, *last],
         loss=loss,
         optimizer=_optimizer(given),
-        metrics=[metric],
+        metrics=[metric, BALANCED] if given.class_weight == "balanced" else [metric],
         dtype=given.dtype,
         seed=given.seed,
     )

@@ -57,9 +57,9 @@ TRAIN = Command(
                real(0, above=True), None, "X", also=("--rate",)),
         Option("epochs", "how often to go through the rows, at most", whole(1), 1000, "N"),
         Option("batch_size", "rows in a batch", whole(1), 32, "N", also=("--batch",)),
-        Option("patience", "epochs without a better validation loss, after which to stop",
-               whole(1), 30, "N"),
-        Option("class_weight", "none, or balanced: rare classes count more",
+        Option("patience", "epochs without a better validation loss (of balanced classes: mean "
+               "recall), after which to stop", whole(1), 30, "N"),
+        Option("class_weight", "none, or balanced: every class counts the same",
                choice("none", "balanced"), "none", "WORD"),
         Option("validation", "share of the rows to stop by", real(0, 1), 0.15, "X"),
         Option("test", "share of the rows to judge by, once, at the end", real(0, 1), 0.2, "X"),

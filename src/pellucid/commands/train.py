@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from pellucid.callbacks import Callback, EarlyStopping
-from pellucid.commands.building import model_of
+from pellucid.commands.building import BALANCED, model_of
 from pellucid.commands.folder import ACTS, FORMAT, Folder, fingerprint, now, versions
 from pellucid.commands.judging import Verdict
 from pellucid.commands.options import Settings, written
 from pellucid.commands.rows import Rows, needed, rows_of
 from pellucid.commands.scoring import frequencies, judged
 from pellucid.errors import ArgumentError, NonFiniteError
+from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.keeping.lock import Lock
 from pellucid.model import Sequential
 from pellucid.nn import Dense
+from pellucid.tables.numbers import numbers
 
 SHOWN = 500  # rows that the report is made of, at most
 INTERRUPTED = 130
@@ -248,6 +250,7 @@ def _trained(this: Run, going: bool) -> int:
     if interrupted and not history.epochs:
         this.note("interrupted", epochs=0)
         return INTERRUPTED
+    this.model._labels = labels(this.rows.plan.classes)
     this.model.save(this.folder.model)
     this.teller.say("", *_told_of(history))
     verdict = _judged(this)
@@ -265,7 +268,8 @@ def _trained(this: Run, going: bool) -> int:
 def _fitted(this: Run, going: bool) -> History:
     rows, given = this.rows, this.given
     held = rows.pair(rows.held) if len(rows.held) else None
-    stops: list[Callback] = [EarlyStopping(patience=given.patience)] if held else []
+    monitor = "val_loss" if _class_weight(given) is None else f"val_{BALANCED}"
+    stops: list[Callback] = [EarlyStopping(monitor, patience=given.patience)] if held else []
     return this.model.fit(
         *rows.pair(rows.train),
         epochs=given.epochs,
@@ -278,6 +282,15 @@ def _fitted(this: Run, going: bool) -> History:
         checkpoint=this.folder.checkpoint,
         resume=going,
     )
+
+
+def labels(classes: Sequence[str]) -> Array | None:
+    """Return what `predict_classes` is to give back: the table's texts, or its whole numbers."""
+    if not classes:
+        return None
+    values, odd = numbers(classes)
+    whole = not odd and bool((values == np.floor(values)).all())
+    return values.astype(np.int64) if whole else np.array(classes)
 
 
 def _class_weight(given: Settings) -> str | None:

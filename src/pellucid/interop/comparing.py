@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from pellucid.interop.peers import (
     penalty_peer,
 )
 from pellucid.model import Sequential
-from pellucid.nn.layer import Layer, Parameter, Params
+from pellucid.nn.layer import Call, Composite, Layer, Parameter, Params, Shared
 from pellucid.nn.network import BATCH, Network, parameters, still, walked
 from pellucid.settings import as_precision, check_whole
 
@@ -70,6 +71,18 @@ class Quiet(Layer):
         return self.layer.constrain(key, value)
 
 
+@dataclass(frozen=True)
+class QuietStack(Composite):
+    """A layer of layers, in which those that draw at random are taken as for prediction."""
+
+    layer: Composite
+    random: tuple[Layer, ...]
+
+    def compose(self, x: Any, call: Call) -> Node:
+        """The layer's own, of quiet layers."""
+        return self.layer.compose(x, lambda layer, x: call(_quiet(layer, self.random), x))
+
+
 def compared(
     model: Sequential, X: Any, y: Any, steps: int, batch_size: int | None, dtype: Any
 ) -> Certificate:
@@ -84,14 +97,22 @@ def compared(
         whole.adapt(seen.X)
     random = _random(whole._built)
     twin = _twin(whole, whole.layers, kind)
-    pair = Pair(_twin(whole, [_quiet(x, random) for x in whole.layers], kind))
-    batch, limits = pair.ours._batch(X, y), TOLERANCES[kind.name]
+    layers = [_quiet(x, random) for x in whole.layers] if random else whole.layers
+    pair = Pair(_twin(whole, layers, kind))
+    batch, limits = Batch(seen.X.astype(kind), seen.Y.astype(kind)), TOLERANCES[kind.name]
     rows = [*_values(twin, batch, limits[0]), *pair.gradients(batch, limits[1])]
-    taken = steps if type(model.optimizer) in PEERS else 0
+    taken = _taken(model.optimizer, steps)
     if taken:
-        rows += pair.steps(batch, steps, min(batch_size or len(batch), len(batch)), limits[2])
+        rows += pair.steps(batch, taken, min(batch_size or len(batch), len(batch)), limits[2])
     facts = _facts(twin, pair, batch, taken, batch_size)
     return Certificate(tuple(rows), facts, tuple(_notes(pair, rows, random, taken < steps)))
+
+
+def _taken(optimizer: optim.Optimizer, steps: int) -> int:
+    """Return how many steps are compared: one of those that are whole searches of their own."""
+    if type(optimizer) not in PEERS:
+        return 0
+    return min(steps, 1) if optimizer.whole else steps
 
 
 # -- ours ----------------------------------------------------------------------------------------
@@ -106,24 +127,13 @@ def _random(net: Network) -> list[Layer]:
 
 def _quiet(layer: Layer, random: Sequence[Layer]) -> Layer:
     """Return a layer that draws nothing, nor do those that it holds."""
-    if any(layer is x for x in random):
-        return Quiet(layer)
-    if not is_dataclass(layer):
+    if isinstance(layer, Composite):
+        return QuietStack(layer, tuple(random))
+    if layer not in random:
         return layer
-    held = {f.name: _quieted(getattr(layer, f.name), random) for f in fields(layer) if f.init}
-    changed = {k: v for k, v in held.items() if v is not getattr(layer, k)}
-    return replace(layer, **changed) if changed else layer
-
-
-def _quieted(value: Any, random: Sequence[Layer]) -> Any:
-    """Return a setting in which no layer draws anything; the same one, where none did."""
-    if isinstance(value, Layer):
-        return _quiet(value, random)
-    if isinstance(value, (list, tuple)):
-        found = [_quieted(v, random) for v in value]
-        same = all(a is b for a, b in zip(found, value, strict=True))
-        return value if same else type(value)(found)
-    return value
+    if isinstance(layer, Shared):
+        return Shared(Quiet(layer.layer), layer.name)
+    return Quiet(layer)
 
 
 def _twin(model: Sequential, layers: Sequence[Layer], dtype: np.dtype[Any]) -> Sequential:
@@ -214,12 +224,12 @@ class Pair:
 
     def gradients(self, batch: Batch, limit: float) -> list[Row]:
         """Compare the gradient of every parameter."""
-        theirs = self.theirs
+        theirs, found = self.theirs, self.ours.gradients(batch.X, batch.Y)
         theirs.module.train()
         theirs.cost(batch).backward()
         slopes = theirs.ours({k: t.grad for k, t in self._leaves().items()})
         rows = [row("gradients", name, slope, slopes[name].numpy(), limit)
-                for name, slope in self.ours.gradients(batch.X, batch.Y).items()]  # fmt: skip
+                for name, slope in found.items()]  # fmt: skip
         theirs.module.zero_grad()
         theirs.take(self.start)
         self._leave_out_rounding(rows)
@@ -259,13 +269,12 @@ class Pair:
         for k in range(steps):
             start = k * size % (len(batch) - len(batch) % size)
             some = batch.rows(slice(start, start + size))
-            cost = self.theirs.cost(some)
-            optimizer.step(cost, self.ours._numbers.scale)
+            ours = self.ours.step(some.X, some.Y)
+            cost = optimizer.step(partial(self.theirs.cost, some), self.ours._numbers.scale)
             self._bring_back(bounds)
-            costs.append((self.ours.step(some.X, some.Y), cost.item()))
-        part = f"after {steps} steps"
-        ours, theirs = np.array(costs).T
-        yield row(part, "losses", ours, theirs, limit)
+            costs.append((ours, cost.item()))
+        part = f"after {steps} step{'s' * (steps > 1)}"
+        yield row(part, "losses", np.array(costs)[:, 0], np.array(costs)[:, 1], limit)
         found = self.theirs.arrays()
         for name, array in _arrays(self.ours).items():
             yield row(part, name, array, found[name], limit)
@@ -323,6 +332,8 @@ def _notes(pair: Pair, rows: Sequence[Row], random: Sequence[Layer], alone: bool
         yield f"{names}: off on both sides, in gradients and steps, for PyTorch draws other numbers"
     if pair.theirs.loss.before_last:
         yield "the loss and the last activation are one function in PyTorch, as they are here"
-    if alone:
-        name = type(pair.ours.optimizer).__name__
-        yield f"steps are not compared: no optimizer of PyTorch's stands beside {name} here"
+    name = type(pair.ours.optimizer).__name__
+    if alone and pair.ours.optimizer.whole:
+        yield f"one step of {name}, of many iterations: further ones magnify rounding without end"
+    elif alone:
+        yield f"steps are not compared: PyTorch has no counterpart of {name}"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pellucid import optim
+from pellucid import optim, text
+from pellucid.errors import ArgumentError
 from pellucid.graph import Node, symbolic
 from pellucid.interop.formulas import leaf
 from pellucid.losses import LOSSES, Loss
 from pellucid.nn.network import BATCH, Network, penalty
 from pellucid.passes import unlabeled
 from pellucid.run import load
+from pellucid.several import Part, Together
 from pellucid.show import torch as printer
 from pellucid.show.python import Program, Section
 from pellucid.train import Blueprint
@@ -50,19 +52,49 @@ class LossPeer:
 
 
 def loss_peer(loss: Loss, last: str, output: tuple[int, ...], dtype: np.dtype[Any]) -> LossPeer:
-    """Return the loss that PyTorch has for this one; one of a function's is printed."""
-    known = any(loss is x for x in LOSSES)
-    if not known:
+    """Return the loss that PyTorch has for this one; one of a function's is printed.
+
+    `last` is the last module, `output` the shape of one prediction.
+    """
+    if isinstance(loss.function, Together):
+        found = " + ".join(_part(part) for part in loss.function.parts)
+        return LossPeer(found, _function(found))
+    if not _known(loss):
         return LossPeer(f"printed from the function {loss.name!r}", _printed(loss, output, dtype))
     merged = MERGED.get((loss.name, last))
-    text = TEXTS[merged or loss.name]
-    if len(output) > 1 and "cross_entropy(p, y)" in text and "binary" not in text:
-        text = text.replace("(p, y)", "(p.movedim(-1, 1), y.movedim(-1, 1))")  # classes come second
-    return LossPeer(text, _function(text), merged is not None)
+    found = _text(merged or loss.name, loss, output)
+    return LossPeer(found, _function(found), merged is not None)
 
 
-def _function(text: str) -> Function:
-    return load(f"import torch\n\n\ndef loss(p, y):\n    return {text}\n", "loss")
+def _known(loss: Loss) -> bool:
+    return any(replace(loss, smoothing=0.0) == x for x in LOSSES)
+
+
+def _text(name: str, loss: Loss, output: tuple[int, ...]) -> str:
+    """Return the text of a loss, with labels smoothed, and classes where PyTorch looks for them."""
+    found = text.parsed(TEXTS[name])
+    if loss.smoothing:
+        classes = output[-1] if loss.targets == "classes" else 2
+        mixed = f"{1 - loss.smoothing!r} * y + {loss.smoothing!r} / {classes}"
+        found = text.fill(found, {"y": text.parsed(mixed)})
+    if name == "cce_logits" and len(output) > 1:  # PyTorch has classes second
+        found = text.fill(found, {k: text.parsed(f"{k}.movedim(-1, 1)") for k in "py"})
+    return text.unparse(found)
+
+
+def _part(part: Part) -> str:
+    """Return the text of the loss of one output of several, weighted."""
+    if not _known(part.loss):
+        hint = "compare the outputs one by one, or give the loss by name"
+        raise ArgumentError(f"the loss of {part.name!r} is a function of one's own", hint)
+    shape = f".reshape(-1, {str(part.shape).strip('(,)')})" if len(part.shape) > 1 else ""
+    views = {k: text.parsed(f"{k}[:, {part.start}:{part.stop}]{shape}") for k in "py"}
+    found = text.fill(text.parsed(_text(part.loss.name, part.loss, part.shape)), views)
+    return f"{part.weight!r} * {text.unparse(found)}"
+
+
+def _function(found: str) -> Function:
+    return load(f"import torch\n\n\ndef loss(p, y):\n    return {found}\n", "loss")
 
 
 def _printed(loss: Loss, output: tuple[int, ...], dtype: np.dtype[Any]) -> Function:
@@ -114,6 +146,10 @@ PEERS: dict[type[optim.Optimizer], tuple[str, Callable[[Any], dict[str, Any]]]] 
     optim.Adagrad: ("Adagrad", lambda o: {
         "lr_decay": o.rate_decay, "initial_accumulator_value": o.initial, "eps": o.eps}),
     optim.Adadelta: ("Adadelta", lambda o: {"rho": o.rho, "eps": o.eps}),
+    optim.LBFGS: ("LBFGS", lambda o: {
+        "max_iter": o.max_iter, "max_eval": o.max_eval, "tolerance_grad": o.tolerance_grad,
+        "tolerance_change": o.tolerance_change, "history_size": o.history,
+        "line_search_fn": "strong_wolfe" if o.line_search else None}),
 }  # fmt: skip
 
 
@@ -127,35 +163,48 @@ class OptimizerPeer:
     def __init__(self, torch: Any, ours: optim.Optimizer, tensors: Mapping[str, Any]) -> None:
         self.torch, self.ours, self.tensors = torch, ours, dict(tensors)
         name, settings = PEERS[type(ours)]
-        groups = [{"params": [t], "weight_decay": ours.decay_of(k, t.ndim)}
-                  for k, t in self.tensors.items()]  # fmt: skip
-        self.theirs = getattr(torch.optim, name)(groups, lr=ours.rate_at(1, 1.0), **settings(ours))
+        groups = [
+            {"params": [t], "weight_decay": ours.decay_of(k, t.ndim)}
+            for k, t in self.tensors.items()
+        ]
+        given = list(self.tensors.values()) if ours.whole else groups
+        self.theirs = getattr(torch.optim, name)(given, lr=ours.rate_at(1, 1.0), **settings(ours))
         self.step_count = 0
 
-    def step(self, loss: Any, scale: float) -> None:
-        """Go one step down the gradient of this loss; `scale` is the model's, of all rates.
+    def step(self, cost: Callable[[], Any], scale: float) -> Any:
+        """Go one step down the gradient of this loss, and return it as it was before.
 
-        What an optimizer counts, such as NAdam's product of momenta, PyTorch keeps in its default
-        precision: for the time of the step that is the loss's.
+        `scale` is the model's, of all rates. What an optimizer counts, such as NAdam's product of
+        momenta, PyTorch keeps in its default precision: for the time of the step, the loss's.
         """
         usual = self.torch.get_default_dtype()
-        self.torch.set_default_dtype(loss.dtype)
+        self.torch.set_default_dtype(next(iter(self.tensors.values())).dtype)
+        self.step_count += 1
         try:
-            self._step(loss, scale)
+            return self._searched(cost) if self.ours.whole else self._stepped(cost, scale)
         finally:
             self.torch.set_default_dtype(usual)
 
-    def _step(self, loss: Any, scale: float) -> None:
-        self.step_count += 1
+    def _searched(self, cost: Callable[[], Any]) -> Any:
+        def closure() -> Any:
+            self.theirs.zero_grad()
+            loss = cost()
+            loss.backward()
+            return loss
+
+        return self.theirs.step(closure)
+
+    def _stepped(self, cost: Callable[[], Any], scale: float) -> Any:
+        loss = cost()
         (loss / self.ours.accumulate).backward()
-        if self.step_count % self.ours.accumulate:
-            return
-        self._clip()
-        rate = self.ours.rate_at(self.step_count, scale)
-        for name, group in zip(self.tensors, self.theirs.param_groups, strict=True):
-            group["lr"] = rate * self.ours.share_of(name)
-        self.theirs.step()
-        self.theirs.zero_grad()
+        if self.step_count % self.ours.accumulate == 0:
+            self._clip()
+            rate = self.ours.rate_at(self.step_count, scale)
+            for name, group in zip(self.tensors, self.theirs.param_groups, strict=True):
+                group["lr"] = rate * self.ours.share_of(name)
+            self.theirs.step()
+            self.theirs.zero_grad()
+        return loss
 
     def _clip(self) -> None:
         tools, all_of_them = self.torch.nn.utils, list(self.tensors.values())
@@ -171,7 +220,7 @@ class OptimizerPeer:
 def optimizer_text(ours: optim.Optimizer, rate: float) -> str:
     """Return how PyTorch's is made, or that there is none."""
     if type(ours) not in PEERS:
-        return "none in PyTorch"
+        return "none"
     name, settings = PEERS[type(ours)]
     told = ", ".join(f"{k}={v!r}" for k, v in {"lr": rate, **settings(ours)}.items() if v)
     return f"torch.optim.{name}({told})"

@@ -2,6 +2,7 @@
 
 from pellucid.nn.composite import Concatenate, Parallel, Residual
 from pellucid.nn.embedding import Embedding
+from pellucid.nn.formula import Formula
 from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, Normal, Orthogonal, Xavier
 from pellucid.nn.layer import Activation, Composite, Dense, Dropout, Flatten, Layer, Parameter, Shared
 from pellucid.nn.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout
@@ -19,6 +20,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "Formula",
     "GaussianDropout",
     "GaussianNoise",
     "Glorot",

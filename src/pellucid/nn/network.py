@@ -331,7 +331,7 @@ def parameters(net: Network, flat: Node, fixed: Node | None = None) -> dict[str,
 
 
 def forward(net: Network, x: Node, p: dict[str, Node], draw: Draw | None = None) -> dict[str, Node]:
-    """Return what every layer computes, by its printed name (z1, a1, …); the last is the output."""
+    """Return what every layer computes, by its printed name (z1, a1, …)."""
     return walked(net, x, p, draw).values
 
 
@@ -340,6 +340,7 @@ def walked(net: Network, x: Node, p: dict[str, Node], draw: Draw | None = None) 
     walk = Walk(p, draw)
     for placed in net.placed:
         x = walk.layer(placed, x)
+    walk.out = x
     return walk
 
 
@@ -360,6 +361,7 @@ class Walk:
 
     def __init__(self, p: Mapping[str, Node], draw: Draw | None = None) -> None:
         self.p, self.draw = p, draw
+        self.out: Node | None = None  # of the whole network
         self.values: dict[str, Node] = {}
         self.state: dict[str, Node] = {}  # by the slot's name
         self.left_out: list[Layer] = []  # those that wanted to draw, and could not

@@ -17,7 +17,7 @@ from pellucid.dims import show
 from pellucid.errors import ArgumentError
 from pellucid.graph import Node, order, symbolic
 from pellucid.nn.layer import Draw
-from pellucid.nn.network import BATCH, Network, forward, penalty, still
+from pellucid.nn.network import BATCH, Network, penalty, still, walked
 from pellucid.passes import Graph, fused, unlabeled
 from pellucid.pictures import svg
 from pellucid.pictures.drawing import drawn
@@ -72,9 +72,9 @@ def _graph(plan: Any, lossy: bool, draw: Draw | None) -> tuple[Graph, dict[str, 
     p = {slot.name: symbolic(slot.name, slot.shape, plan.dtype) for slot in net.arrays}
     names, outputs = dict[str, Node](), dict[str, Node]()
     for k in range(len(net.layers)):
-        values = forward(net.part(k, k + 1), x, p, draw)
-        x = outputs[f"out{k}"] = [x, *values.values()][-1]
-        names |= {_fresh(name, names): node for name, node in values.items()}
+        walk = walked(net.part(k, k + 1), x, p, draw)
+        x = outputs[f"out{k}"] = x if walk.out is None else walk.out
+        names |= {_fresh(name, names): node for name, node in walk.values.items()}
     if lossy:
         target = shares(plan.Y) if plan.loss.targets == "classes" else plan.Y
         loss, extra = plan.loss(x, target), penalty(net, p)

@@ -350,7 +350,8 @@ def _fill(X: Array) -> Array:
     """Return what stands for missing values, for a model that takes them: medians of the others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a column without any
-        return np.nan_to_num(np.nanmedian(X, axis=0))
+        fill: Array = np.nan_to_num(np.nanmedian(X, axis=0))
+        return fill
 
 
 def _filled(X: Array, fill: Array | None) -> Array:
