@@ -16,6 +16,7 @@ from bench import environment, sections
 from bench.contestants import ENTRIES
 from bench.jobs import JOBS
 from bench.measure import Options, Run
+from bench.optimizers import optimizers
 from bench.pool import Pool
 from bench.report import rendered
 
@@ -27,6 +28,7 @@ SECTIONS = {
     "cold": sections.cold,
     "growth": sections.growth,
     "precision": sections.precision,
+    "optimizers": optimizers,
 }
 QUICK = ["xor", "adam64", "adam784"]
 

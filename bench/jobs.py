@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.choices import CHOICES
+
 Array = Any  # NumPy is imported where arrays are made: the process that only waits needs none
 Weights = list[tuple[Array, Array]]
 
@@ -24,7 +26,7 @@ class Job:
     sizes: tuple[int, ...]
     batch: int
     rows: int
-    optimizer: str  # "sgd" or "adam"
+    optimizer: str  # a key of CHOICES
     learning_rate: float
     hidden: str = "relu"
     loss: str = "cce"  # softmax and cross-entropy; "mse" is a sigmoid and the squared error
@@ -47,7 +49,7 @@ class Job:
             amount = f"{self.rows} rows" + ("" if self.shuffle else ", nobody shuffles")
         else:
             amount = f"batch {self.batch}"
-        return f"{shape}, {amount}, {'SGD' if self.optimizer == 'sgd' else 'Adam'}"
+        return f"{shape}, {amount}, {CHOICES[self.optimizer].title}"
 
     @property
     def products(self) -> list[tuple[int, int, int]]:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
+from bench.choices import OPTIMIZERS as OPTIMIZER_KEYS
+from bench.choices import SCHEDULES as SCHEDULE_KEYS
 from bench.contestants import ENTRIES, OURS
 from bench.jobs import NOTES
-from bench.stats import exponent, spread
+from bench.stats import exponent, ratios, spread
 from bench.text import TITLES, number, ratio, seconds, size, table
 from bench.verdict import compared, targets, where_we_lose
 
@@ -29,10 +31,19 @@ verbose=0, backend="numba")`, with history and the guard. Thread counts are set 
 the cores that a process may use; variables that pin kernels are cleared."""
 
 
+OPTIMIZERS = """\
+A step of 64-128-64-10 on batches of 32, float32, {threads} thread, with every optimizer, and with
+every schedule on SGD: ours compiled, the others as theirs / ours within one round (above 1, ours is
+faster). PyTorch steps its schedule after every update, as it is meant to; ours is a line of the
+compiled step. LBFGS is not compiled: its row has our NumPy backend in the place of ours, and a step
+of it is up to 20 iterations on all 2,048 rows. PyTorch has no Lion, and `fused=True` for some. The
+losses are those on all rows after the same epochs from the same weights."""
+
+
 def rendered(results: Results) -> str:
     """Return the page."""
     parts = [_head, _warnings, _targets, _training, _prediction, _cold, _compile, _memory,
-             _growth, _precision, _proof, where_we_lose]  # fmt: skip
+             _growth, _precision, _optimizers, _proof, where_we_lose]  # fmt: skip
     lines = [line for part in parts for line in part(results)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -306,6 +317,37 @@ def _twice(single: Figure, double: Figure, name: str) -> str:
         return "-"
     a, b = (spread(values).median for values in pair)
     return f"{seconds(a)}, {seconds(b)}, {number(b / a)}×"
+
+
+def _optimizers(results: Results) -> Lines:
+    figures = _of(results, "optimizers")
+    if not figures:
+        return []
+    own = results.get("optimizers")
+    lines = ["## Optimizers and schedules", "", OPTIMIZERS.format(threads=1), ""]
+    if own:
+        how = f"{own['rounds']} turns of {own['seconds']} s each; load when it began: {own['load']}"
+        lines += [f"Written by `python -m bench.optimizers` on {own['date']}, {how}.", ""]
+        lines += [*(f"- {text}" for text in own["warnings"]), ""] if own["warnings"] else []
+    for what, keys in (("optimizer", OPTIMIZER_KEYS), ("schedule", SCHEDULE_KEYS)):
+        chosen = [figure for figure in figures if figure["key"] in keys]
+        others = [name for name in _columns(chosen) if name != OURS]
+        head = [what, "ours", *(TITLES[name] for name in others), "loss: ours", "PyTorch's"]
+        lines += table(head, [_optimizer_row(figure, others) for figure in chosen])
+    return lines
+
+
+def _optimizer_row(figure: Figure, others: list[str]) -> list[str]:
+    """Write ours and the ratios to it; to the NumPy backend, where ours is not compiled."""
+    base = OURS if figure["values"].get(OURS) else "pellucid-numpy"
+    row = [figure["title"], _median(figure, base)]
+    for name in others:
+        found = figure["values"].get(name)
+        against = ratios(found, figure["values"][base]) if found and name != base else None
+        row.append(ratio(against, bold=against.median < 1) if against else "-")
+    losses = figure["losses"]
+    told = [losses.get(base), losses.get("pytorch")]
+    return [*row, *("-" if x is None else f"{x:.4f}" for x in told)]
 
 
 def _proof(results: Results) -> Lines:

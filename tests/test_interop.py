@@ -569,6 +569,39 @@ def test_every_loss_is_pytorchs(loss):
     assert certificate.ok, certificate
 
 
+@pytest.mark.parametrize("name", ["cce_logits", "cce", "bce_logits", "bce"])
+def test_smoothed_labels_are_pytorchs(name):
+    layers = [pc.Dense(5, "tanh"), pc.Dense(2, LAST.get(name))]
+    model = pc.Sequential(layers, loss=pc.LabelSmoothing(0.2, name), optimizer="sgd", seed=1)
+    certificate = interop.compare(model, X, TARGETS["classes" if "cce" in name else "binary"])
+    assert certificate.ok, certificate
+    assert ("label_smoothing=0.2" in str(certificate.facts["loss"])) == ("cce" in name)
+
+
+def _two_ways(call, size, place):
+    place = call(pc.Flatten(), call(pc.Embedding(9, 2), place))
+    both = pc.concatenate([call(pc.Dense(4, "tanh"), size), call(pc.Dropout(0.5), place)], 1)
+    return {"price": call(pc.Dense(1), both), "kind": call(pc.Dense(3), both)}
+
+
+def _cubed(p, y):
+    return pc.mean(pc.absolute(p - y) ** 3)
+
+
+@pytest.mark.parametrize("price", ["mse", "huber", _cubed], ids=["mse", "huber", "own"])
+def test_a_model_of_several_inputs_and_outputs_is_certified(price):
+    losses = {"price": price, "kind": "cce_logits"}
+    model = pc.Model(_two_ways, loss=losses, loss_weights={"kind": 0.5}, seed=2)
+    given = {"size": X, "place": CODES}
+    certificate = interop.compare(model, given, {"price": X[:, 0], "kind": LABELS}, batch_size=8)
+    assert certificate.ok, certificate
+    assert any("Dropout: off" in note for note in certificate.notes)
+    found = model.predict(given, raw=True)
+    scores = computed(interop.to_module(model), model.packed(given))
+    expected = np.concatenate([found["price"], found["kind"]], axis=1)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
 def test_a_loss_of_probabilities_after_another_activation():
     layers = [
         pc.Dense(4, "tanh"),

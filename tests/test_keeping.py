@@ -134,7 +134,8 @@ def test_a_run_that_was_broken_off_goes_on_as_if_it_never_was(
         except Broken:
             continue
     assert same(model, whole) and dict(found) == dict(history)
-    assert found.backend == backend and found.epochs == EPOCHS and len(found.rates) <= EPOCHS
+    assert found.backend == backend and found.epochs == EPOCHS and found.rates == history.rates
+    assert len(found.seconds_by_epoch) == EPOCHS
 
 
 @BACKENDS
@@ -158,6 +159,7 @@ def test_callbacks_go_on_from_what_they_had(backend: str, tmp_path: Path) -> Non
         except Broken:
             continue
     assert same(model, whole) and dict(found) == dict(history) and found.stopped == history.stopped
+    assert found.rates == history.rates and len(set(found.rates)) > 2
     assert theirs[1].best_epoch == ours[1].best_epoch  # type: ignore[attr-defined]
 
 
@@ -491,12 +493,108 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     assert (tmp_path / "run").read_text() == "mine"
 
 
-def test_a_model_that_no_file_can_hold_is_refused_before_it_trains(tmp_path: Path) -> None:
-    model = make(layers=[pc.Dense(4, lambda x: x * 2.0), pc.Dense(1, "sigmoid")])
+class Odd(pc.Callback):
+    """A callback that keeps what no file can hold."""
+
+    def kept(self) -> dict[str, Any]:
+        return {"function": print}
+
+
+def test_what_no_file_can_hold_is_refused_before_there_is_a_run(tmp_path: Path) -> None:
+    model = make()
     with pytest.raises(ArgumentError, match="which a file cannot hold"):
-        fit(model, tmp_path)
+        fit(model, tmp_path, callbacks=[Odd()])
     assert model._net is None and not (tmp_path / "run.json").exists()
-    assert fit(make(), tmp_path).epochs == EPOCHS  # the folder is free for another
+    assert fit(model, tmp_path).epochs == EPOCHS  # the folder is free for another
+
+
+# -- models of functions ---------------------------------------------------------------------------
+
+
+def branches(call: Any, a: Any, b: Any) -> Any:
+    both = pc.concatenate([call(pc.Dense(4, "tanh"), a), call(pc.Dense(3), b)], 1)
+    return {"kind": call(pc.Dense(1), call(pc.Dropout(0.2), both)), "size": call(pc.Dense(1), both)}
+
+
+def several(optimizer: Any = "adam") -> Any:
+    return pc.Model(
+        branches, inputs={"a": 1, "b": 1}, loss={"kind": "bce_logits", "size": "mse"}, seed=3,
+        optimizer=optimizer,
+    )  # fmt: skip
+
+
+def doubled(x: Any) -> Any:
+    return 2.0 * x
+
+
+def of_functions() -> Any:
+    layers = [pc.Dense(4, doubled, inputs=2), pc.Dropout(0.2), pc.Dense(1, "sigmoid")]
+    return make(layers=layers, loss=lambda p, y: pc.mean((p - y) ** 2), metrics=[])
+
+
+FUNCTIONS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
+    "of several inputs": (
+        several, {"X": {"a": X[:, :1], "b": X[:, 1:]}, "y": {"kind": Y, "size": X[:, :1]}}),
+    "with its own functions": (of_functions, {}),
+}  # fmt: skip
+
+
+@BACKENDS
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_models_of_functions_are_kept_by_their_numbers(
+    name: str, backend: str, tmp_path: Path
+) -> None:
+    """And are the same ones where they train by the same program."""
+    build, data = FUNCTIONS[name]
+    whole, spy = build(), Spy()
+    history = fit(whole, backend=backend, callbacks=[spy], **data)
+    broken(tmp_path, model=build(), backend=backend, callbacks=[Spy()], **data)
+    model = build()
+    found = fit(model, tmp_path, backend="auto", callbacks=[Spy()], **data)
+    assert same(model, whole) and dict(found) == dict(history)
+    with pytest.warns(TrainingWarning, match="no model"), pytest.raises(DataError):
+        pc.Run(tmp_path).at(5)
+    run = pc.Run(tmp_path, model=build())
+    for step in spy.seen:
+        assert run.at(step)._numbers.equals(spy.seen[step])
+    twin = build()
+    assert set(twin.load_weights(tmp_path / "model.safetensors").loaded) == set(whole.params)
+    assert all(np.array_equal(twin.params[k], whole.params[k]) for k in whole.params)
+
+
+def test_another_function_is_another_run(tmp_path: Path) -> None:
+    build, data = FUNCTIONS["of several inputs"]
+    broken(tmp_path, model=build(), **data)
+    with pytest.raises(ArgumentError, match=r"optimizer was 'Adam\(.*, and is 'SGD\("):
+        fit(several("sgd"), tmp_path, **data)
+    other = pc.Model(
+        lambda call, a, b: {"kind": call(pc.Dense(1), a), "size": call(pc.Dense(1), b)},
+        inputs={"a": 1, "b": 1}, loss={"kind": "bce_logits", "size": "mse"}, seed=3,
+    )  # fmt: skip
+    for use in (lambda: fit(other, tmp_path, **data), lambda: pc.Run(tmp_path, model=other)):
+        with pytest.raises(ArgumentError, match="its training step was another program"):
+            use()
+
+
+def noisy(X: Any, y: Any, rng: Any) -> Any:
+    return X + rng.normal(0, 0.1, X.shape), y
+
+
+def test_samples_that_a_function_makes(tmp_path: Path) -> None:
+    whole, spy = make(), Spy()
+    history = fit(whole, augment=noisy, callbacks=[spy])
+    broken(tmp_path, augment=noisy, callbacks=[Spy()])
+    model = make()
+    found = fit(model, tmp_path, augment=noisy, callbacks=[Spy()])
+    assert same(model, whole) and dict(found) == dict(history)
+    with pytest.raises(ArgumentError, match="augment was True, and is False"):
+        fit(make(), tmp_path)
+    run = pc.Run(tmp_path)
+    with pytest.raises(ArgumentError, match=r"(?s)made other samples.*augment=function"):
+        run.at(1)
+    assert run.at(1, augment=noisy)._numbers.equals(spy.seen[1])
+    with pytest.raises(DataError, match="computed again, is not what it was"):
+        run.at(1, augment=lambda X, y, rng: (X, y))
 
 
 def test_bad_data_leave_no_folder(tmp_path: Path) -> None:
@@ -710,7 +808,7 @@ def test_the_folder_can_be_read_without_this_library(tmp_path: Path) -> None:
     model = make()
     history = fit(model, tmp_path, validation_split=0.2, class_weight={0: 1.0, 1: 2.0})
     told = json.loads((tmp_path / "run.json").read_text())
-    assert told["backend"] == "numpy" and told["settings"] == {"batch_size": 32, "shuffle": True}
+    assert told["backend"] == "numpy" and told["settings"]["batch_size"] == 32
     assert told["model"]["layers"][0]["units"] == 8 and told["model"]["seed"] == 5
     assert told["preparing"] == {"validation_split": 0.2, "class_weight": [[0, 1.0], [1, 2.0]]}
     assert set(told["versions"]) == {"pellucid", "numpy", "python", "system"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import pickle
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ TASKS: dict[str, tuple[Any, str, Any, list[Metric], Any]] = {
     "one": (classes(1, "sigmoid"), "bce", YES, [*OF_ONE, *OF_VALUES], None),
     "scores": (classes(1, None), "bce_logits", YES, [*OF_ONE, *OF_VALUES], None),
     "signs": (classes(1, None), "hinge", 2 * YES - 1, OF_CLASSES, "signs"),
-    "classes": (classes(), "cce", LABELS, [*OF_CLASSES, *TOP, *OF_VALUES], None),
+    "classes": (classes(), "cce", LABELS, [*OF_CLASSES, *TOP, *OF_VALUES], "classes"),
     "many scores": (classes(act=None), "cce_logits", LABELS, [*OF_CLASSES, *TOP], None),
     "one-hot": (classes(act=None), "mse", np.eye(3)[LABELS], [*OF_CLASSES, *OF_VALUES], None),
     "labels": (classes(act="sigmoid"), "bce", TAGS, OF_CLASSES, "binary"),
@@ -211,7 +212,7 @@ def test_a_sweep_gives_the_same_with_and_without_compiling() -> None:
     def make(seed: int) -> Any:
         return pc.Sequential(classes(), loss="cce", metrics=["f1", "auc", "accuracy"], seed=seed)
 
-    more = {"seeds": 3, "epochs": 3, "validation_data": (X, LABELS), "verbose": 0}
+    more = {"seeds": range(3), "epochs": 3, "validation_data": (X, LABELS), "verbose": 0}
     found = [pc.sweep(make, X, LABELS, backend=b, **more) for b in BACKENDS]
     for sweep in found:
         for row in sweep.rows:
@@ -228,7 +229,7 @@ def test_a_diverged_training_of_a_sweep_has_the_auc_of_its_last_whole_epoch() ->
         return pc.Sequential(layers, loss="mse", metrics=["auc"], optimizer=pc.SGD(1e9), seed=seed)
 
     rows = [
-        pc.sweep(make, X, YES, seeds=1, epochs=40, batch_size=10, verbose=0, backend=b).rows[0]
+        pc.sweep(make, X, YES, seeds=[1], epochs=40, batch_size=10, verbose=0, backend=b).rows[0]
         for b in BACKENDS
     ]
     assert {row["status"] for row in rows} == {"diverged"}
@@ -248,7 +249,9 @@ def test_the_printed_step_names_what_is_counted() -> None:
     for line in (
         "accuracy = np.mean(",
         "predicted = np.argmax(a2, axis=1, keepdims=True) == positions  # (n, 3)",
-        "true_positives = np.mean(np.logical_and(predicted, actual), axis=0)  # (3,)",
+        "actual = np.argmax(Y, axis=1, keepdims=True) == positions  # (n, 3)",
+        "hits = np.logical_and(predicted, actual)  # (n, 3)",
+        "true_positives = np.mean(hits, axis=0)  # (3,)",
         "predicted_positives = np.mean(predicted, axis=0)  # (3,)",
         "actual_positives = np.mean(actual, axis=0)  # (3,)",
         "squared_error = np.mean(",
@@ -259,7 +262,15 @@ def test_the_printed_step_names_what_is_counted() -> None:
     assert text.count("true_positives =") == 1, "what two metrics count is counted once"
     single = model("one", ["recall"])
     fit(single, "one", epochs=0)
-    assert "true_positives = np.mean(np.logical_and(a2 > 0.5, Y > 0.5))" in single.source()
+    lines = [line.strip().partition("  #")[0] for line in single.source().splitlines()]
+    start = lines.index("predicted = a2 > 0.5")
+    assert lines[start : start + 5] == [
+        "predicted = a2 > 0.5",
+        "actual = Y > 0.5",
+        "hits = np.logical_and(predicted, actual)",
+        "true_positives = np.mean(hits)",
+        "actual_positives = np.mean(actual)",
+    ]
 
 
 # -- streams ---------------------------------------------------------------------------------------
@@ -267,7 +278,7 @@ def test_the_printed_step_names_what_is_counted() -> None:
 
 def cut(count: int, edges: list[int]) -> list[slice]:
     places = [0, *sorted(e % (count + 1) for e in edges), count]
-    return [slice(a, b) for a, b in zip(places[:-1], places[1:], strict=True)]
+    return [slice(a, b) for a, b in itertools.pairwise(places)]
 
 
 CASES = [(task, metric) for task, (_, _, _, metrics, _) in TASKS.items() for metric in metrics]
@@ -322,8 +333,9 @@ def test_a_stream_forgets_pickles_and_tells_what_it_is() -> None:
 
 def test_a_refused_batch_leaves_a_stream_as_it_was() -> None:
     stream = pc.Accuracy().stream().update([[0.2, 0.8]], [1])
-    for bad in (([[0.2, 0.8]], [2]), ([[0.1, 0.2, 0.7]], [1]), ([[0.2, 0.8]], [1, 0]),
-                ([["a", "b"]], [1]), ([[0.2, 0.8]], [np.nan]), ([[0.2, 0.8]], [[0.5, 0.9]])):  # fmt: skip
+    one = [[0.2, 0.8]]
+    wrong = [(one, [2]), (one, [1, 0]), ([["a", "b"]], [1]), (one, [np.nan]), (one, [[0.5, 0.9]])]
+    for bad in (*wrong, ([[0.1, 0.2, 0.7]], [1])):
         with pytest.raises(pc.PellucidError):
             pc.Recall().stream().update([[0.2, 0.8]], [1]).update(*bad)
         before = stream.samples
@@ -382,9 +394,9 @@ def counted(p: list[float], y: list[int]) -> tuple[int, int, int]:
 def test_precision_recall_and_f1_by_their_definitions(pairs: list[tuple[float, int]]) -> None:
     p, y = [x for x, _ in pairs], [k for _, k in pairs]
     both, said, true = counted(p, y)
-    assert pc.Precision()(p, y) == (both / said if said else 0)
-    assert pc.Recall()(p, y) == (both / true if true else 0)
-    assert pc.F1()(p, y) == pytest.approx(2 * both / (said + true) if said + true else 0, rel=1e-15)
+    found = pc.Precision()(p, y), pc.Recall()(p, y), pc.F1()(p, y)
+    shares = [(both, said), (both, true), (2 * both, said + true)]
+    assert found == pytest.approx([a / b if b else 0 for a, b in shares], rel=1e-14)
 
 
 @settings(max_examples=100, deadline=None)

@@ -26,8 +26,8 @@ FLOORS = [
     "rules passes",
     "jit_cache jit_blas products selects",
     "show show.* run jit jit_numba",
-    "nn nn.* losses optim metrics metrics.* data data.* tables tables.*",
-    "outputs intake history callbacks callbacks.* batches train fit blackbox replays causes culprits gate "
+    "nn nn.* losses optim optim.* metrics metrics.* data data.* tables tables.*",
+    "outputs intake history callbacks callbacks.* batches train sharing fit blackbox replays causes culprits gate "
     "summary settings files safetensors adapting",
     "runs compiled",
     "backends",
@@ -171,17 +171,18 @@ def test_files_import_nothing_but_numpy_and_the_standard_library() -> None:
 
 MODELS = """
     AMSGrad AUC Accuracy Activation Adadelta Adagrad Adam AdamW AlphaDropout ArgumentError
-    BatchNorm Callback Composite Concatenate Constant ConstantRate Cosine CosineRestarts
-    DataError Dense Doctor Dropout DtypeError Embedding Exponential F1 Flatten Formula Gate
-    GaussianDropout GaussianNoise Glorot Group He History Initializer InverseTime JoinedSchedule
-    LBFGS LabelSmoothing LambdaCallback Layer LayerNorm LeCun Lion MAE MSE Metric Missing Model
-    MultiStep NAdam Node NonFiniteError Normalize NotBuiltError OneCycle OneHot Optimizer
-    Orthogonal Parallel Parameter PellucidClassifier PellucidError PellucidRegressor
-    PellucidWarning Picture Polynomial Precision Progress R2 RMSE RMSprop Recall Rescale
-    Residual SGD Schedule Sequential ShapeError Shared SpatialDropout StepDecay TopK TraceError
-    TrainingWarning Walkthrough WarmUp Xavier check_backprop check_gate check_gradients
-    custom_gradient data diagnose draw explain grad hessian jacobian jvp load metrics
-    planted_bug plot range_test report sweep value value_and_grad vjp why worked
+    BatchNorm CSVLog Callback Checkpoint Composite Concatenate Constant ConstantRate Cosine
+    CosineRestarts DataError Dense Doctor Dropout DtypeError EarlyStopping Embedding Exponential
+    F1 Flatten Formula Gate GaussianDropout GaussianNoise Glorot Group He History Initializer
+    InverseTime JSONLines JoinedSchedule LBFGS LabelSmoothing LambdaCallback Layer LayerNorm
+    LeCun Lion MAE MLflow MSE Metric Missing Model MultiStep NAdam Node NonFiniteError Normalize
+    NotBuiltError OneCycle OneHot Optimizer Orthogonal Parallel Parameter PellucidClassifier
+    PellucidError PellucidRegressor PellucidWarning Picture Polynomial Precision Progress R2
+    RMSE RMSprop Recall ReduceOnPlateau Rescale Residual Run SGD Schedule Sequential ShapeError
+    Shared SpatialDropout StepDecay TensorBoard TimeLimit TopK TraceError TrainingWarning
+    Walkthrough WarmUp Xavier check_backprop check_gate check_gradients custom_gradient data
+    diagnose draw explain grad hessian jacobian jvp load metrics planted_bug plot range_test
+    report sweep value value_and_grad vjp why worked
 """.split()  # noqa: SIM905
 FUNCTIONS = Path(__file__).parent / "golden" / "functions.txt"
 

@@ -46,6 +46,14 @@ ENTRIES = {
 }
 
 
+SWEEPERS = {  # in the section on optimizers only
+    entry.name: entry
+    for entry in [
+        Entry("pytorch-foreach", "PyTorch, eager, foreach=True", "pytorch", "ForEach", ("torch",)),
+    ]
+}
+
+
 MULTIPLIERS = {
     entry.name: entry
     for entry in [
@@ -85,5 +93,5 @@ class Contestant(Protocol):
 
 def contestant(name: str) -> Any:
     """Import a contestant's library; return its class."""
-    entry = (ENTRIES | MULTIPLIERS)[name]
+    entry = (ENTRIES | SWEEPERS | MULTIPLIERS)[name]
     return getattr(importlib.import_module(f"bench.contestants.{entry.module}"), entry.maker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pellucid as pc
+from bench.choices import CHOICES
 from bench.jobs import Array, Job, Weights
 
 with contextlib.suppress(ImportError):  # part of what a first compiled run imports
@@ -23,10 +24,8 @@ class Printed:
         last, loss = ("sigmoid", "mse") if job.loss == "mse" else ("softmax", "cce")
         first = pc.Dense(hidden[0], job.hidden, inputs=job.sizes[0])
         layers = [first, *(pc.Dense(u, job.hidden) for u in hidden[1:]), pc.Dense(outputs, last)]
-        make = pc.SGD if job.optimizer == "sgd" else pc.Adam
-        self.model = pc.Sequential(
-            layers, loss=loss, optimizer=make(job.learning_rate), dtype=job.dtype, seed=0
-        )
+        optimizer = CHOICES[job.optimizer].ours(pc, job.learning_rate)
+        self.model = pc.Sequential(layers, loss=loss, optimizer=optimizer, dtype=job.dtype, seed=0)
 
     def prepare(self, epochs: int) -> None:
         """Nothing depends on the number of epochs."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bench.choices import CHOICES
 from bench.jobs import Array, Job, Weights
 
 
 class Eager:
     """`nn.Sequential`, the optimizer as it comes."""
 
-    fused = False
+    flag = ""
 
     def __init__(self, job: Job, X: Array, y: Array, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -25,9 +26,12 @@ class Eager:
         layers[-1:] = [nn.Sigmoid()] if job.loss == "mse" else []
         self.model = nn.Sequential(*layers)
         self.criterion = nn.MSELoss() if job.loss == "mse" else nn.CrossEntropyLoss()
-        make = torch.optim.SGD if job.optimizer == "sgd" else torch.optim.Adam
-        flags = {"fused": True} if self.fused else {}
-        self.optimizer = make(self.model.parameters(), lr=job.learning_rate, **flags)
+        choice, flags = CHOICES[job.optimizer], {self.flag: True} if self.flag else {}
+        parameters = list(self.model.parameters())
+        self.optimizer = choice.theirs(torch, parameters, job.learning_rate, **flags)
+        schedules = torch.optim.lr_scheduler
+        self.schedule = choice.scheduler(schedules, self.optimizer) if choice.scheduler else None
+        self.step = self._searched if choice.whole else self._step
         self.loss_of, self.outputs = self._loss, self._outputs
 
     def _loss(self, X: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -51,9 +55,9 @@ class Eager:
         for _ in range(epochs):
             if self.job.shuffle:
                 for index in torch.randperm(self.job.rows).split(self.job.batch):
-                    loss = self._step(self.X[index], self.y[index])
+                    loss = self.step(self.X[index], self.y[index])
             else:
-                loss = self._step(self.X, self.y)
+                loss = self.step(self.X, self.y)
             loss.item()  # for a log by epoch; nothing waits within one
 
     def _step(self, X: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -61,7 +65,20 @@ class Eager:
         loss = self.loss_of(X, y)
         loss.backward()
         self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
         return loss
+
+    def _searched(self, X: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Let the optimizer ask for the loss where it wants to."""
+
+        def loss() -> torch.Tensor:
+            self.optimizer.zero_grad(set_to_none=True)
+            found = self.loss_of(X, y)
+            found.backward()
+            return found
+
+        return self.optimizer.step(loss)
 
     def weights(self) -> Weights:
         linear = [layer for layer in self.model if isinstance(layer, nn.Linear)]
@@ -78,13 +95,19 @@ class Eager:
 class Fused(Eager):
     """With the flag that computes the update in one pass."""
 
-    fused = True
+    flag = "fused"
+
+
+class ForEach(Eager):
+    """With the flag that updates all tensors in one call for each operation."""
+
+    flag = "foreach"
 
 
 class Compiled(Eager):
     """Forward, loss and their gradient through torch.compile; the fused optimizer."""
 
-    fused = True
+    flag = "fused"
 
     def __init__(self, job: Job, X: Array, y: Array, threads: int) -> None:
         super().__init__(job, X, y, threads)

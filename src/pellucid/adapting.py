@@ -14,6 +14,8 @@ from pellucid.train import Blueprint
 
 def adapt(plan: Blueprint, numbers: Numbers, X: Array) -> None:
     """Let every layer that adapts see the samples as they reach it, the first layers first."""
+    if not any(adapts(leaf.layer) for leaf in plan.net.leaves):
+        return
     p = parameters(plan.net, plan.flat, plan.fixed)
     state = {s.name: s for s in plan.net.fixed}
     for placed, x in walked(plan.net, plan.X, p).entered:

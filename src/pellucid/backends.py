@@ -25,6 +25,8 @@ from pellucid.fit import Kind, Loop, Stepper, Stepwise, kind_of
 from pellucid.graph import Array, Node, order
 from pellucid.history import Backend
 from pellucid.run import Runner
+from pellucid.sharing import programs
+from pellucid.show.python import Program
 from pellucid.train import Blueprint
 
 # Rough figures of one core of a laptop; where they decide, both backends take about as long.
@@ -41,20 +43,35 @@ LARGEST = 1500  # values that a program may compute: compiling more of them take
 
 
 def chosen(
-    backend: str, stepper: Stepper, data: Batch, size: int, epochs: int, held: Batch | None
+    backend: str,
+    stepper: Stepper,
+    data: Batch,
+    size: int,
+    epochs: int,
+    held: Batch | None,
+    augment: Any = None,
 ) -> tuple[Backend, Any]:
     """Return the backend with the reason, and the compiled run if it is that."""
     if backend == "numpy":
         return Backend("numpy", "it was asked for"), None
+    if augment is not None:
+        why = "augment is a Python function, which no compiled run can call"
+        if backend == "numba":
+            raise ArgumentError(why, 'backend="numpy", or "auto"')
+        return Backend("numpy", why), None
     kind = kind_of(data, size, held)
     if backend == "auto" and stepper.plan.optimizer.whole:
         name = type(stepper.plan.optimizer).__name__
         return Backend("numpy", f"{name} looks where to go before every step"), None
     if backend == "numba":
         return Backend("numba", "it was asked for"), machine(stepper, kind)
-    work = _Work(stepper, data, size, epochs, held)
+    often = backend == "often"
+    if often and ("machine", *kind) in stepper.shared:
+        return Backend("numba", "its program is there already"), machine(stepper, kind)
+    work = _Work(stepper, data, size, epochs, held, stepper.shared.spent if often else 0.0)
     why = work.numpy_because()
     if why:
+        stepper.shared.spent += work.numpy if often else 0.0
         return Backend("numpy", why), None
     try:
         return Backend("numba", work.compared()), machine(stepper, kind)
@@ -64,14 +81,19 @@ def chosen(
 
 def machine(stepper: Stepper, kind: Kind) -> Any:
     """Return the run compiled, once for a model."""
+    if kind not in stepper.machines:
+        run = _printed(lambda: stepper.run(kind))
+        stepper.machines[kind] = stepper.shared.get(("machine", *kind), lambda _: _compiled(run))
+        jit_cache.remember(_mark(stepper.plan, *kind))
+    return stepper.machines[kind]
+
+
+def _compiled(run: Any) -> Any:
+    """Return a printed run with its machine code."""
     from pellucid import jit
     from pellucid.compiled import Machine, unit
 
-    if kind not in stepper.machines:
-        run = _printed(lambda: stepper.run(kind))
-        stepper.machines[kind] = Machine(run, jit.compiled(unit(run)))
-        jit_cache.remember(_mark(stepper.plan, *kind))
-    return stepper.machines[kind]
+    return Machine(run, jit.compiled(unit(run)))
 
 
 def working(stepper: Stepper) -> list[tuple[Shape, Any]]:
@@ -115,20 +137,20 @@ class Reading:
 
     def __init__(self, plan: Blueprint, raw: bool) -> None:
         self.plan, self.raw = plan, raw
-        self.program = plan.predict(raw)
-        self.runner, self.lock = Runner(self.program), threading.Lock()
+        self.shared = programs(plan)
+        found = self.shared.get(("predict", raw), lambda plan: _reader(plan, raw))
+        self.program, self.runner, self.lock = found[0], found[1].twin(), threading.Lock()
         self.compiled: Any = None
         self.auto = False  # whether "auto" is compiled
 
     def compile(self, numbers: Numbers) -> None:
         """Make the compiled forward pass. Raises: ArgumentError where that cannot be."""
-        from pellucid import jit
-        from pellucid.compiled import Forward, Machine, unit
-        from pellucid.runs import predicting
+        from pellucid.compiled import Forward
 
         if self.compiled is None:
-            run = _printed(lambda: predicting(self.plan, self.raw))
-            self.compiled = Forward(Machine(run, jit.compiled(unit(run))), self.plan.net, numbers)
+            key = ("forward", self.raw)
+            forward = self.shared.get(key, lambda plan: _forward(plan, self.raw))
+            self.compiled = Forward(forward, self.plan.net, numbers)
             jit_cache.remember(_mark(self.plan, "predict", self.raw))
 
     def __call__(self, numbers: Numbers, X: Array, backend: str) -> Array:
@@ -141,6 +163,17 @@ class Reading:
             given = {"X": X, **numbers.arrays}
             found = self.runner(*(given[x.name] for x in self.program.inputs), n=len(X))
             return found.copy()  # type: ignore[no-any-return]
+
+
+def _reader(plan: Blueprint, raw: bool) -> tuple[Program, Runner]:
+    program = plan.predict(raw)
+    return program, Runner(program)
+
+
+def _forward(plan: Blueprint, raw: bool) -> Any:
+    from pellucid.runs import predicting
+
+    return _compiled(_printed(lambda: predicting(plan, raw)))
 
 
 def reading(plan: Blueprint, raw: bool, numbers: Numbers, trained: bool) -> Reading:
@@ -157,8 +190,15 @@ class _Work:
     """The work ahead of a training run, in seconds on either backend."""
 
     def __init__(
-        self, stepper: Stepper, data: Batch, size: int, epochs: int, held: Batch | None
+        self,
+        stepper: Stepper,
+        data: Batch,
+        size: int,
+        epochs: int,
+        held: Batch | None,
+        spent: float = 0.0,
     ) -> None:
+        self.spent = spent  # seconds that equal trainings have taken with NumPy before
         self.stepper, self.data, self.size, self.held = stepper, data, size, held
         self.kind = kind_of(data, size, held)
         self.steps = epochs * -(-len(data) // size)
@@ -170,7 +210,7 @@ class _Work:
     def numpy_because(self) -> str:
         """Return why NumPy is the better choice; "" where compiled code is."""
         self.numpy = self.steps * self._guess()
-        if self.numpy < LOAD / 2:
+        if self.numpy + self.spent < LOAD / 2:
             return f"the work ahead is small: about {_spoken(self.numpy)}"
         if len(self.nodes) > LARGEST:
             return f"the program is too long to compile: {len(self.nodes)} values"
@@ -180,9 +220,10 @@ class _Work:
             return f"compiled code is not to be had here: {reason}"
         self.each = self._measured()
         self.numpy = self.steps * self.each * (1 + self.share)
-        self.made = 0.0 if self.kind in self.stepper.machines else self._making()
+        made = ("machine", *self.kind) in self.stepper.shared
+        self.made = 0.0 if made else self._making()
         self.numba = self.steps * self._compiled() * (1 + self.share)
-        return self.compared() if self.numpy <= self.made + self.numba else ""
+        return self.compared() if self.numpy + self.spent <= self.made + self.numba else ""
 
     def compared(self) -> str:
         """Say what each backend would take."""

@@ -67,6 +67,7 @@ def described_model(model: Any) -> str:
 
 def settings(model: Any) -> dict[str, Any]:
     """Return what a model is made of: everything but its numbers."""
+    model._check_savable()
     loss, net = model.loss_function, model._built
     if loss is not None and (loss.name not in LOSSES or loss_named(loss.setting) != loss):
         raise ArgumentError("a loss that is a function cannot be saved", "give the loss by name")

@@ -15,7 +15,7 @@ import numpy as np
 
 from pellucid import jit, rng
 from pellucid.batches import Batch, Numbers
-from pellucid.fit import Loop
+from pellucid.fit import RECORDED, Loop
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.metrics.measures import Measures
@@ -187,9 +187,9 @@ class Forward:
 
 
 def _slots(slots: Sequence[Slot], flat: Array, before: str) -> dict[str, Array]:
-    """Return every array that lies in a flat one, by name."""
+    """Return every array that lies in a flat one, by name; a number as an array of 1."""
     parts = ((safe(f"{before}{s.name}"), s) for s in slots)
-    return {name: flat[s.start : s.stop].reshape(s.shape) for name, s in parts}
+    return {name: flat[s.start : s.stop].reshape(s.shape or (1,)) for name, s in parts}
 
 
 def _given(
@@ -305,8 +305,14 @@ class Whole(Loop):
         if self.step or self.steps < left:
             return min(self.steps, left)
         epochs = min(self.steps // self.batches, self.epochs - history.epochs, self.drive.logged)
-        single = self.judge or self._acts("on_epoch_begin", "on_epoch_end")
-        return self.batches * (1 if single else epochs)
+        single = self.judge or self.record or self._acts("on_epoch_begin")
+        return self.batches * (1 if single else self._until(history.epochs, epochs))
+
+    def _until(self, done: int, most: int) -> int:
+        """Return after how many epochs, at most so many, a callback that may act is to be told."""
+        acting = [c for c in self.callbacks if not c.watches and c.has("on_epoch_end")]
+        firsts = (next(iter(c.due(done, done + most)), done + most - 1) for c in acting)
+        return min([most, *(epoch + 1 - done for epoch in firsts)])
 
     def _acts(self, *hooks: str) -> bool:
         """Say whether a callback that may act on the model has one of these hooks."""
@@ -323,10 +329,11 @@ class Whole(Loop):
         changed = fine and (self.step or self._acts("on_batch_end")) and self._batch_ended()
         if (now := numbers.epochs - self.first) > done:
             rows = self._rows_logged(done, now, bool(changed))
-            history.extend(self.drive.names, rows)
+            history.extend(self.names, rows)
+            self._note(history)
             for callback in self.callbacks:
                 for epoch in callback.due(done, now):
-                    logs = dict(zip(self.drive.names, rows[epoch - done].tolist(), strict=True))
+                    logs = dict(zip(self.names, rows[epoch - done].tolist(), strict=True))
                     callback.on_epoch_end(epoch, logs)
             history.stopped = next((c.stopped for c in self.callbacks if c.stopped), "")
 
@@ -338,7 +345,12 @@ class Whole(Loop):
             values |= self.validate()
         for name, value in values.items():
             rows[-1, self.drive.names.index(name)] = value
-        return rows
+        return np.column_stack([rows, [[*self.record().values()]]]) if self.record else rows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each column of the logged rows is."""
+        return (*self.drive.names, *(RECORDED if self.record else ()))
 
     def _batch_ended(self) -> bool:
         """Tell of a step; say whether that changes the model at an epoch's end."""
@@ -354,7 +366,8 @@ class Whole(Loop):
         history.cut(history.whole)
         if last - self.first > history.epochs:
             rows = self._rows_logged(history.epochs, last - self.first)
-            history.extend(self.drive.names, rows)
+            history.extend(self.names, rows)
+            self._note(history)
 
     def _again(self, start: Numbers, steps: int) -> Iterator[float]:
         self.stepper.numbers.restore(start)

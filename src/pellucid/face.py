@@ -106,6 +106,14 @@ from pellucid.sweeps import sweep as sweep
 
 if TYPE_CHECKING:
     from pellucid import plot as plot
+    from pellucid.callbacks import Checkpoint as Checkpoint
+    from pellucid.callbacks import CSVLog as CSVLog
+    from pellucid.callbacks import EarlyStopping as EarlyStopping
+    from pellucid.callbacks import JSONLines as JSONLines
+    from pellucid.callbacks import MLflow as MLflow
+    from pellucid.callbacks import ReduceOnPlateau as ReduceOnPlateau
+    from pellucid.callbacks import TensorBoard as TensorBoard
+    from pellucid.callbacks import TimeLimit as TimeLimit
     from pellucid.check.backprop import check_backprop as check_backprop
     from pellucid.check.doctor import Doctor as Doctor
     from pellucid.check.doctor import diagnose as diagnose
@@ -125,11 +133,19 @@ if TYPE_CHECKING:
     from pellucid.readings import why as why
 
 LATER = {
+    "CSVLog": "callbacks",
+    "Checkpoint": "callbacks",
     "Doctor": "check.doctor",
+    "EarlyStopping": "callbacks",
+    "JSONLines": "callbacks",
+    "MLflow": "callbacks",
     "PellucidClassifier": "estimators",
     "PellucidRegressor": "estimators",
     "Picture": "pictures",
+    "ReduceOnPlateau": "callbacks",
     "Run": "keeping.run",
+    "TensorBoard": "callbacks",
+    "TimeLimit": "callbacks",
     "Walkthrough": "explaining.walkthrough",
     "check_backprop": "check.backprop",
     "check_gate": "check.gates",

@@ -10,7 +10,7 @@ before it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -21,9 +21,12 @@ from pellucid import rng
 from pellucid.batches import Batch, Numbers
 from pellucid.blackbox import Flight, Scene, failure, hides_slopes, norm
 from pellucid.callbacks import Callback
+from pellucid.errors import DtypeError, ShapeError
 from pellucid.graph import Array
 from pellucid.history import NUMPY, Backend, History
+from pellucid.metrics.measures import Facts
 from pellucid.run import Runner
+from pellucid.sharing import Programs, programs
 from pellucid.train import Blueprint, Step
 
 # of a whole run: whether samples are weighted, and about how many are held out and in a batch
@@ -38,6 +41,12 @@ def kind_of(data: Batch, size: int, held: Batch | None) -> Kind:
     return data.weights is not None, powers[0], powers[1]
 
 
+# f(X, y, rng) -> (X, y): of a batch's samples, in the form in which the step takes them; rng is a
+# numpy.random.Generator, which is not named here, for its import takes a while
+Augment = Callable[[Array, Array, Any], tuple[Any, Any]]
+RECORDED = ("train_loss", "gradient_norm", "learning_rate")  # what `fit(record=True)` adds
+
+
 class Stepper:
     """Take training steps on one model's numbers."""
 
@@ -50,6 +59,12 @@ class Stepper:
         self.spare: Numbers | None = None  # memory for a snapshot
         self.grads: Array = numbers.params  # of the last step, once there is one
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        numbers = self.numbers
+        return self.plan.optimizer.rate_at(numbers.steps - numbers.since, numbers.scale)
+
     def snapshot(self) -> Numbers:
         """Return a copy of the numbers, in memory that the next snapshot takes over."""
         if self.spare is None:
@@ -61,11 +76,14 @@ class Stepper:
         """Return the traced step and its loaded program."""
         found = self.programs.get(weighted)
         if found is None:
-            step = self.plan.step(weighted)
-            returns = dict.fromkeys([*step.program.returns, "grads"])
-            told = replace(step.program, returns=list(returns))
-            found = self.programs[weighted] = (step, Runner(told))
+            step, runner = self.shared.get(("step", weighted), lambda plan: _loaded(plan, weighted))
+            found = self.programs[weighted] = (step, runner.twin())
         return found
+
+    @cached_property
+    def shared(self) -> Programs:
+        """The programs of all models of these settings."""
+        return programs(self.plan)
 
     @cached_property
     def hides(self) -> bool:
@@ -77,7 +95,7 @@ class Stepper:
         if kind not in self.runs:
             from pellucid.runs import training
 
-            self.runs[kind] = training(self.plan, *kind)
+            self.runs[kind] = self.shared.get(("run", *kind), lambda plan: training(plan, *kind))
         return self.runs[kind]
 
     def take(self, batch: Batch) -> dict[str, Any]:
@@ -125,9 +143,32 @@ class Stepper:
         return masks
 
 
+def _as_given(found: Any, batch: Batch) -> tuple[Array, Array]:
+    """Return what `augment` made, if it has the shapes of what it was given."""
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise DtypeError(f"augment returned a {type(found).__name__}, not (X, y)", "return X, y")
+    made = []
+    for name, new, old in zip("Xy", found, (batch.X, batch.Y), strict=True):
+        array = np.asarray(new)
+        if array.shape != old.shape or array.dtype.kind not in "biuf":
+            raise ShapeError(
+                f"augment made {name} {array.shape} {array.dtype} of {old.shape} {old.dtype}",
+                "give as many samples of the same shape back",
+            )
+        made.append(np.ascontiguousarray(array, old.dtype))
+    return made[0], made[1]
+
+
 def _kept(value: Any) -> Any:
     """Return a number, or the numbers of each class, out of a program's memory."""
     return float(value) if np.ndim(value) == 0 else np.array(value, float)
+
+
+def _loaded(plan: Blueprint, weighted: bool) -> tuple[Step, Runner]:
+    """Return the step, and its program, which tells the gradient as well."""
+    step = plan.step(weighted)
+    returns = dict.fromkeys([*step.program.returns, "grads"])
+    return step, Runner(replace(step.program, returns=list(returns)))
 
 
 class Trail:
@@ -165,11 +206,14 @@ class Loop:
     backend: Backend = NUMPY
     validate: Any = None  # () -> {"val_loss": …}, by NumPy
     judge: Any = None  # () -> training metrics that need all predictions at once, such as AUC
+    record: Any = None  # () -> {"train_loss": …}, at each epoch's end
+    augment: Augment | None = None
 
     def run(self, begun: History | None = None) -> History:
         """Train, and return what happened; `begun` has the epochs before, of a run that goes on."""
         history = History(self.backend) if begun is None else begun
         start = time.perf_counter()
+        history.start()
         numbers = self.stepper.numbers
         self.good, self.first = self.stepper.snapshot(), numbers.epochs - history.epochs
         self._tell(
@@ -204,6 +248,12 @@ class Loop:
         for callback in self.callbacks:
             getattr(callback, hook)(*place, logs)
 
+    def _note(self, history: History) -> None:
+        """Add the learning rate of the last step of each epoch that has just been added."""
+        numbers, added = self.stepper.numbers, history.epochs - len(history.rates)
+        ends = numbers.steps - numbers.since - self.batches * np.arange(added)[::-1]
+        history.rates += self.stepper.plan.optimizer.rates_at(ends, numbers.scale)
+
     def _told(self, epoch: int, logs: dict[str, float], history: History) -> str:
         """Tell the callbacks of an epoch's end; return why one of them ends the training."""
         self._tell("on_epoch_end", logs, epoch)
@@ -222,8 +272,16 @@ class Loop:
         )
         return [order[start : start + size] for start in range(0, n, size)]
 
-    def _rows(self, index: Array | None) -> Batch:
-        return self.data if index is None else self.data.rows(index)
+    def _rows(self, index: Array | None, step: int) -> Batch:
+        """Return the samples of a step, 1, 2, …: those rows, or what is made of them."""
+        batch = self.data if index is None else self.data.rows(index)
+        return batch if self.augment is None else self._augmented(self.augment, batch, step)
+
+    def _augmented(self, augment: Augment, batch: Batch, step: int) -> Batch:
+        """Make other samples of a batch; what is random in that follows from seed and step."""
+        key = rng.key(self.stepper.seed, "augment", step)
+        found = augment(batch.X.copy(), batch.Y.copy(), np.random.Generator(np.random.Philox(key)))
+        return Batch(*_as_given(found, batch), batch.weights)
 
     # -- after a failure -------------------------------------------------------------------------
 
@@ -260,7 +318,7 @@ class Loop:
         index = self._batches(self.good.epochs + epochs)[k]
         rows = np.arange(len(self.data)) if index is None else index
         whole = self.data.origin
-        return rows if whole is None else whole[rows], self._rows(index)
+        return rows if whole is None else whole[rows], self._rows(index, done + 1)
 
     def _led_up(self, start: Numbers, last: int) -> list[Flight]:
         """Go from a snapshot to the last good step; return the norms on the way there."""
@@ -288,6 +346,7 @@ class Stepwise(Loop):
             if logs is None:
                 return
             history.append(logs)
+            self._note(history)
             self.trail.keep(numbers)
             if self._told(epoch, logs, history):
                 return
@@ -302,7 +361,7 @@ class Stepwise(Loop):
         self._tell("on_epoch_begin", {}, epoch)
         numbers, total = self.stepper.numbers, dict[str, Any]()
         for k, index in enumerate(self._batches(numbers.epochs)):
-            batch = self._rows(index)
+            batch = self._rows(index, numbers.steps + 1)
             logs = self.stepper.take(batch)
             if not np.isfinite(logs["loss"]) or (self.stepper.hides and not self._seen()):
                 self._recover(numbers.steps - 1, history)
@@ -315,14 +374,15 @@ class Stepwise(Loop):
             return None
         numbers.epochs += 1
         logs = self._measured(total, self.judge() if self.judge else {})
-        return logs | (self.validate() if self.validate else {})
+        logs |= self.validate() if self.validate else {}
+        return logs | (self.record() if self.record else {})
 
     def _measured(self, found: dict[str, Any], whole: Any = None) -> dict[str, float]:
         """Return loss and metrics from what steps return, and those that need all predictions."""
         return self.stepper.plan.measures.result(found, self._facts, whole or {})
 
     @cached_property
-    def _facts(self) -> Mapping[str, Array]:
+    def _facts(self) -> Facts:
         return self.stepper.plan.measures.facts(self.data.Y, self.data.weights)
 
     def _seen(self) -> bool:
@@ -353,6 +413,6 @@ class Stepwise(Loop):
         while True:
             batches = self._batches(numbers.epochs)
             for k, index in enumerate(batches):
-                loss = self.stepper.take(self._rows(index))["loss"]
+                loss = self.stepper.take(self._rows(index, numbers.steps + 1))["loss"]
                 numbers.epochs += k + 1 == len(batches)
                 yield loss

@@ -62,21 +62,26 @@ class History(Mapping[str, list[float]]):
     def __init__(self, backend: Backend = NUMPY) -> None:
         self._lists: dict[str, list[float]] = {}
         self._rows: list[tuple[Sequence[str], Array]] = []  # not yet in the lists
+        self._epochs = 0
         self.backend, self.stopped, self.seconds = backend, "", 0.0
         self.rates: list[float] = []
         self.seconds_by_epoch: list[float] = []
         self.failure: NonFiniteError | None = None
-        self._clock = time.perf_counter()
+        self.start()
 
     @property
     def epochs(self) -> int:
         """How many whole epochs ran."""
-        return len(next(iter(self._lists.values()), [])) + sum(len(rows) for _, rows in self._rows)
+        return self._epochs
 
     @property
     def whole(self) -> int:
         """How many epochs have all of their values."""
         return min(map(len, self._values.values()), default=0)
+
+    def start(self) -> None:
+        """Start the clock of the epoch that comes next."""
+        self._clock = time.perf_counter()
 
     def append(self, logs: Mapping[str, float], seconds: float | None = None) -> None:
         """Add one epoch; it took so many seconds, or those since the last one."""
@@ -92,10 +97,10 @@ class History(Mapping[str, list[float]]):
         self._timed(len(rows))
 
     def _timed(self, epochs: int) -> None:
-        """Share the time since the last epoch among those that have ended."""
+        """Count epochs, and share the time since the last one among them."""
         now = time.perf_counter()
         self.seconds_by_epoch += [(now - self._clock) / max(epochs, 1)] * epochs
-        self._clock = now
+        self._clock, self._epochs = now, self._epochs + epochs
 
     @property
     def _values(self) -> dict[str, list[float]]:
@@ -108,6 +113,7 @@ class History(Mapping[str, list[float]]):
     def cut(self, epochs: int) -> None:
         """Forget all but the first epochs."""
         self._lists = {name: values[:epochs] for name, values in self._values.items() if epochs}
+        self._epochs = self.whole
         self.rates, self.seconds_by_epoch = self.rates[:epochs], self.seconds_by_epoch[:epochs]
 
     def __getitem__(self, name: str) -> list[float]:
@@ -200,6 +206,7 @@ class History(Mapping[str, list[float]]):
     def _made(cls, told: Mapping[str, Any]) -> History:
         made = cls(Backend(*map(str, told["backend"])))
         made._lists = {str(k): list(map(_number, values)) for k, values in told["values"].items()}
+        made._epochs = made.whole
         made.rates = list(map(_number, told["rates"]))
         made.seconds_by_epoch = list(map(_number, told["seconds_by_epoch"]))
         made.seconds, made.stopped = float(told["seconds"]), str(told["stopped"])

@@ -60,8 +60,8 @@ class Loss:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Say how a copy or a pickle is made again: by name, where it is one of the table."""
-        if NAMES.get(self.name) is self:
-            return loss, (self.name,)
+        if self.name in NAMES and loss(self.setting) == self:
+            return loss, (self.setting,)
         return Loss, tuple(getattr(self, f.name) for f in fields(self))
 
 

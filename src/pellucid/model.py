@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from pellucid.adapting import adapt
 from pellucid.backends import Reading, chosen, loop_on, reading, working
 from pellucid.batches import Batch, Numbers
 from pellucid.blackbox import settle
-from pellucid.callbacks import Callback, Lines
+from pellucid.callbacks import Callback, Lines, Progress
 from pellucid.checkpoint import restore, save
 from pellucid.data import split
 from pellucid.errors import (
@@ -30,7 +31,7 @@ from pellucid.errors import (
     PellucidWarning,
     one_of,
 )
-from pellucid.fit import Loop, Stepper
+from pellucid.fit import RECORDED, Augment, Loop, Stepper
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.keeping.facts import Task
@@ -55,6 +56,7 @@ from pellucid.settings import (
     check_kept,
     check_settings,
 )
+from pellucid.sharing import programs, shared
 from pellucid.show.python import Program, source
 from pellucid.summary import Shown, summary
 from pellucid.train import Blueprint
@@ -155,7 +157,8 @@ class Sequential:
     def _network(self, shape: tuple[int, ...]) -> Network:
         if not self.layers:
             raise NotBuiltError("the model has no layers", "model.add(pc.Dense(1))")
-        return network(self.layers, shape, self.frozen)
+        settings = ("network", self.layers, shape, sorted(self.frozen))
+        return shared(settings, lambda: network(self.layers, shape, self.frozen))
 
     def _build(self, shape: tuple[int, ...]) -> None:
         net = self._network(shape)
@@ -192,10 +195,12 @@ class Sequential:
 
     @optimizer.setter
     def optimizer(self, chosen: str | Optimizer) -> None:
-        self._optimizer = optimizer_named(chosen)
+        before, self._optimizer = self._optimizer, optimizer_named(chosen)
         if self._net is not None:
             kept, fresh = self._numbers.state, self._optimizer.zeros(self._numbers.params)
-            goes_on = all(n in kept and kept[n].shape == a.shape for n, a in fresh.items())
+            goes_on = self._optimizer.follows(before) and all(
+                n in kept and kept[n].shape == a.shape for n, a in fresh.items()
+            )
             if not goes_on:  # a new state counts from step 1
                 self._numbers.since = self._numbers.steps
             self._numbers.state = {n: kept[n] for n in fresh} if goes_on else fresh
@@ -374,6 +379,17 @@ class Sequential:
     def __deepcopy__(self, memo: Any) -> Sequential:
         return self.copy()
 
+    def _check_savable(self) -> None:
+        """Refuse what no file can hold."""
+
+    def _rows(self) -> Sequential:
+        """Return the model as one that takes and gives one array each."""
+        return self
+
+    def _both(self, X: Any, y: Any, of: str = "") -> tuple[Any, Any]:
+        """Return samples and targets as one array each, where the model takes several."""
+        return X, y
+
     # -- data in ---------------------------------------------------------------------------------
 
     @property
@@ -426,6 +442,8 @@ class Sequential:
         class_weight: Any = None,
         shuffle: bool = True,
         callbacks: Sequence[Callback] = (),
+        record: bool = False,
+        augment: Augment | None = None,
         verbose: int = 1,
         print_every: int | None = None,
         backend: str = "auto",
@@ -438,9 +456,13 @@ class Sequential:
 
         Args: `batch_size`, None for all samples at once; `validation_split`, the share held out
         (shuffled, stratified, seeded); `sample_weight` (n,), scaled to mean 1; `class_weight`, a
-        dict or "balanced"; `verbose`, 0 for silence, 2 to be told how it is computed;
+        dict or "balanced"; `record`, whether the history also has, at each epoch's end, the loss
+        of all training samples, the length of its gradient, and the learning rate; `augment`,
+        f(X, y, rng) -> (X, y), which makes other samples of a batch, with a random generator that
+        follows from seed and step; `verbose`, 0 for silence, 2 to be told how it is computed;
         `print_every`, epochs between lines (about 20 lines in all by default); `backend`, "numpy",
-        "numba" (compiled), or "auto": compiled where that takes less time in all; `on_nonfinite`,
+        "numba" (compiled), "auto": compiled where that takes less time in all, or "often", the same
+        for settings that are trained again and again: compiled once they have taken as long; `on_nonfinite`,
         what a step that gives NaN or Inf leads to: "raise", or "report", a warning and the history;
         `checkpoint`, a folder that keeps the run, so that `resume=True` goes on after whatever
         ended it, up to `epochs` in all, as if nothing had; `checkpoint_every`, epochs between two
@@ -473,10 +495,9 @@ class Sequential:
             self._doubt(train)
             if checked is not None:
                 self._doubt(checked, "of the validation samples, ")
-        for callback in hooks:
-            callback.model, callback.stopped = self, ""
+            self._ready(hooks, train, checked, record)
         prepared = {"validation_split": validation_split, "class_weight": class_weight}
-        task = Task(self, train, checked, size, shuffle, epochs, prepared)
+        task = Task(self, train, checked, size, shuffle, epochs, prepared, record, augment)
         with ExitStack() as stack:
             with self._unless_refused(before):
                 kept = stack.enter_context(recording(checkpoint, resume, checkpoint_every))
@@ -489,7 +510,7 @@ class Sequential:
     ) -> tuple[Loop | None, History]:
         """Return the loop that is to run, and the epochs before it; None where there is none."""
         held = task.held
-        given = (self._steps(), task.data, task.batch_size, task.epochs, held)
+        given = (self._steps(), task.data, task.batch_size, task.epochs, held, task.augment)
         try:
             how, machine = chosen(kept.backend(backend), *given)
         except KeyboardInterrupt:
@@ -503,14 +524,34 @@ class Sequential:
             return None, begun
         validate = (lambda: self._validated(held)) if held else None
         judge = partial(self._judged, task.data) if self._measures.whole else None
-        settings = (task.data, task.epochs, task.batch_size, task.shuffle, kept.around(hooks))
-        return loop_on(machine)(self._steps(), *settings, held, how, validate, judge), begun
+        record = partial(self._recorded, task.data) if task.record else None
+        settings = (task.data, task.epochs, task.batch_size, task.shuffle, kept.around(hooks), held)
+        more = (how, validate, judge, record, task.augment)
+        return loop_on(machine)(self._steps(), *settings, *more), begun
+
+    def _ready(
+        self, hooks: Sequence[Callback], train: Batch, held: Batch | None, record: bool
+    ) -> None:
+        """Tell callbacks what will be logged; they refuse what cannot be meant."""
+        returns = self._steps().program(train.weights is not None)[0].program.returns
+        names = [k for k in ("loss", "data_loss") if k in returns] + [*self._measures.metrics]
+        names += [f"val_{name}" for name in names if held] + [*RECORDED] * record
+        for callback in hooks:
+            callback.model, callback.stopped = self, ""
+            callback.ready(names)
+
+    def _recorded(self, train: Batch) -> dict[str, float]:
+        """Return loss and gradient of all training samples, and the rate of the last step."""
+        slopes = self._run("gradients", train, train.weights is not None)
+        norm = float(np.sqrt(sum(np.square(g, dtype=float).sum() for g in slopes.values())))
+        told = (self._evaluated(train)["loss"], norm, self._steps().rate)
+        return dict(zip(RECORDED, told, strict=True))
 
     def _validated(self, held: Batch) -> dict[str, float]:
         return {f"val_{k}": v for k, v in self._evaluated(held).items()}
 
     def adapt(self, X: Any) -> Sequential:
-        """Let layers such as Normalize learn from samples X; `fit` does so before its first step.
+        """Let layers such as Normalize learn from samples X: what `fit` does before its first step.
 
         Returns the model. Raises: as `predict` does for samples.
         """
@@ -521,9 +562,9 @@ class Sequential:
 
     def _prepare(self, train: Batch, y: Any) -> None:
         """Trace the step, and remember how the caller writes labels."""
+        self._steps().program(train.weights is not None)
         if not self._numbers.steps:
             adapt(self._blueprint(), self._numbers, train.X)
-        self._steps().program(train.weights is not None)
         if self._labels is None and self.loss_function is not None:
             self._labels = intake.label_values(y, self.loss_function, self._built.output_shape)
 
@@ -548,6 +589,8 @@ class Sequential:
         return X[train], y[train], weights, (X[test], y[test]), train
 
     def _lines(self, verbose: int, every: int | None, epochs: int) -> list[Callback]:
+        if verbose and every is None and sys.stdout.isatty():
+            return [Progress()]
         return [Lines(every or max(1, -(-epochs // 20)), epochs)] if verbose else []
 
     def _steps(self) -> Stepper:
@@ -571,8 +614,8 @@ class Sequential:
     def _runner(self, kind: str, *options: Any) -> tuple[Program, Runner]:
         key = (kind, *options)
         if key not in self._runners:
-            program = getattr(self._blueprint(), kind)(*options)
-            self._runners[key] = (program, Runner(program))
+            program, runner = programs(self._blueprint()).get(key, lambda plan: _read(plan, *key))
+            self._runners[key] = (program, runner.twin())
         return self._runners[key]
 
     def _run(self, kind: str, batch: Batch, *options: Any) -> dict[str, Array]:
@@ -865,6 +908,12 @@ def most_likely(
         labels = intake.label_values(0, loss, shape)
     found: Array = index if labels is None else labels[index]
     return found
+
+
+def _read(plan: Blueprint, kind: str, *options: Any) -> tuple[Program, Runner]:
+    """Return a program that does not train, loaded."""
+    program = getattr(plan, kind)(*options)
+    return program, Runner(program)
 
 
 def load(path: str | Path, custom: Mapping[str, type] | None = None) -> Sequential:

@@ -114,6 +114,7 @@ def report(model: Any, history: Any, X: Any, y: Any, path: str | Path, *, title:
         raise ArgumentError(
             f"history is a {type(history).__name__}", "give what fit returned, or None"
         )
+    X, y = model._both(X, y)
     model._batch(X, y)  # refuses what cannot be shown, before anything is drawn
     subject = Subject(model, history, np.asarray(X), np.asarray(y), _has_plots())
     page = _page(subject, title or f"{' → '.join(_widths(model))} network")

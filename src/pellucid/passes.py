@@ -15,7 +15,7 @@ from pellucid.backward import backward
 from pellucid.graph import Node, constant, order
 from pellucid.ops import ones_like
 from pellucid.rewrite import Fold, Rule, Step, rewrite, substitute
-from pellucid.rules import FUSIONS, SIMPLIFY, SLOPES, VALUES
+from pellucid.rules import FUSIONS, PIECES, SIMPLIFY, SLOPES, VALUES
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def rewritten(graph: Graph, rules: Sequence[Rule | Fold]) -> Graph:
 
 def fused(graph: Graph) -> Graph:
     """Apply the fusions: before differentiation, so that the loss is stable forwards, too."""
-    return rewritten(graph, FUSIONS)
+    return rewritten(graph, [*FUSIONS, *PIECES])
 
 
 def simplified(graph: Graph) -> Graph:

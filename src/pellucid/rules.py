@@ -290,6 +290,32 @@ FOLDS: list[Rule | Fold] = [
     Fold("places fall away", _without_place, "a name or a place of its own changes no value"),
 ]
 
+
+def _one_piece(node: Node) -> Node | None:
+    """Return the array that a slice takes whole out of those that were joined."""
+    joined = _reads(node, "slice", "concatenate")
+    if joined is None:
+        return None
+    axis, index = joined.settings["axis"] % joined.ndim, node.settings["index"]
+    if not all(isinstance(p, slice) and p.step in (None, 1) for p in index) or len(index) <= axis:
+        return None
+    if any(p != slice(None) for k, p in enumerate(index) if k != axis):
+        return None
+    start: Any = 0
+    for x in joined.args:
+        stop = start + x.shape[axis]
+        if (index[axis].start or 0, index[axis].stop) == (start, stop):
+            return x
+        start = stop
+    return None
+
+
+# Before differentiation, so that no gradient is taken apart and joined again.
+PIECES = [
+    Fold("a piece of what was joined", _one_piece, "it is the array that was put there",
+         root="slice", fuses=True),
+]
+
 # For people: a guard says nothing where nothing is 0.
 UNGUARDED = [
     Rule("nothing of anything is nothing", lambda a, b: (ops.where(a == 0, 0, a / b), a / b),

@@ -38,6 +38,12 @@ class Runner:
         self.function = load(self.plan.source, program.name)
         self.spaces: dict[int, tuple[Any, ...]] = {}
 
+    def twin(self) -> Runner:
+        """Return a runner of the same loaded program, with memory of its own."""
+        made = object.__new__(Runner)
+        made.plan, made.function, made.spaces = self.plan, self.function, {}
+        return made
+
     def __call__(self, *args: Any, n: int) -> Any:
         """Run on a batch of n."""
         work = self.spaces.get(n)

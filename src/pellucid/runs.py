@@ -46,9 +46,9 @@ def _gradients(plan: Blueprint, masks: list[Mask], weighted: bool, batch: int) -
     graph = simplified(plan.with_gradients(traced))
     out, views = graph.outputs, _views(plan, graph)
     weights = [plan.weights] if weighted else []
-    kept = {k: out[f"new_{k}"] for k in plan.kept(out)}
+    kept = {k: _as_array(out[f"new_{k}"]) for k in plan.kept(out)}
     inputs = [plan.X, plan.Y, *weights, *(m.leaf for m in masks), *views]
-    results = {f"d_{s.name}": out[f"d_{s.name}"] for s in plan.backwards()}
+    results = {f"d_{s.name}": _as_array(out[f"d_{s.name}"]) for s in plan.backwards()}
     results |= _by_class(plan, graph)
     doc = "Return loss and metrics of a batch; write the gradient of every parameter."
     names = {**views, **graph.names}
@@ -63,7 +63,7 @@ def _update(plan: Blueprint) -> Looped:
     """
     grads = symbolic("grads", (plan.net.size,), plan.dtype)
     stores = plan.updated(grads)
-    kept = [symbolic(s.name, s.shape, plan.dtype) for s in plan.changing]
+    kept = [symbolic(s.name, s.shape or (1,), plan.dtype) for s in plan.changing]
     check = ops.sum(sum((x * 0.0 for x in stores.values()), grads * 0.0))
     check = sum((ops.sum(x * 0.0) for x in kept), check)
     bare = unlabeled({"check": check, **{f"new_{k}": v for k, v in stores.items()}})
@@ -80,8 +80,9 @@ def _bounds(plan: Blueprint) -> Looped | None:
     """Bring parameters back within their bounds; None where all are free."""
     if not plan.bounded:
         return None
-    leaves = {s.name: symbolic(s.name, s.shape, plan.dtype) for s in plan.bounded}
-    back = {name: plan.bound(name, leaf) for name, leaf in leaves.items()}
+    leaves = {s.name: symbolic(s.name, s.shape or (1,), plan.dtype) for s in plan.bounded}
+    shaped = {s.name: leaves[s.name] if s.shape else leaves[s.name][0] for s in plan.bounded}
+    back = {name: _as_array(plan.bound(name, value)) for name, value in shaped.items()}
     graph = simplified(unlabeled(back))
     doc = "Bring parameters back within their bounds."
     return looped("bring_back", [*leaves.values()], {}, stores=graph.outputs, names=graph.names,
@@ -114,4 +115,12 @@ def _by_class(plan: Blueprint, graph: Graph) -> dict[str, Node]:
 
 
 def _views(plan: Blueprint, graph: Graph) -> dict[Node, str]:
-    return {node: name for name, node in plan.views(graph.outputs).items()}
+    """Return the arrays that a function is given, with their names; of a number, an array of 1."""
+    views = plan.views(graph.outputs).items()
+    return {node if node.ndim else node.args[0]: name for name, node in views}
+
+
+def _as_array(node: Node) -> Node:
+    """Return a value as what is written into memory: a single number as an array of 1."""
+    whole: Node = node if node.ndim else ops.reshape(node, (1,))
+    return whole

@@ -53,8 +53,7 @@ def check_settings(epochs: Any, batch_size: Any, print_every: Any, backend: Any)
         check_whole(batch_size, "batch_size", 1)
     if print_every is not None:
         check_whole(print_every, "print_every", 1)
-    if backend not in ("auto", "numpy", "numba"):
-        raise one_of("backend", backend, ["auto", "numpy", "numba"])
+    check_choice(backend, "backend", ("auto", "numpy", "numba", "often"))
 
 
 def check_kept(checkpoint: Any, resume: Any, every: Any) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,14 @@ import numpy as np
 from pellucid import intake, ops
 from pellucid.batches import Batch
 from pellucid.errors import ArgumentError, DataError, DtypeError, ShapeError, one_of
-from pellucid.graph import Array, Node, symbolic
+from pellucid.graph import Array, Node
 from pellucid.losses import NAMES as LOSS_NAMES
 from pellucid.losses import Loss
 from pellucid.losses import loss as loss_named
 from pellucid.metrics import Metric, Task, check_metrics, metric
 from pellucid.model import Sequential, most_likely
 from pellucid.nn.formula import Formula, parameters_of, sizes
-from pellucid.nn.network import Network, Walk
+from pellucid.nn.network import Network, Walk, symbols
 from pellucid.optim import Optimizer
 from pellucid.rules import shares
 
@@ -136,6 +135,18 @@ class Model(Sequential):
         twin.layers, twin._known = self.layers, dict(self._known)
         return twin
 
+    def _rows(self) -> Sequential:
+        """Return a copy that is a stack of one layer: it takes rows, and gives rows."""
+        twin = Sequential(
+            self.layers, loss=self.loss_function, optimizer=self.optimizer,
+            metrics=self.metrics, dtype=self.dtype, seed=self.seed,
+        )  # fmt: skip
+        twin.frozen = self.frozen
+        twin._build(self._built.input_shape)
+        twin._numbers.restore(self._numbers)
+        twin._labels = self._labels
+        return twin
+
     # -- data in ---------------------------------------------------------------------------------
 
     def _packed(self, X: Any, of: str = "") -> Any:
@@ -242,14 +253,10 @@ class Model(Sequential):
             if part.loss.classifies
         }
 
-    def save(self, path: str | Path) -> Path:
-        """Refuse: a function is code, which a file of a model cannot hold.
-
-        `save_weights` writes the numbers, which `load_weights` reads into a model of the same
-        function. Raises: ArgumentError.
-        """
+    def _check_savable(self) -> None:
         raise ArgumentError(
-            f"{self.layers[0]!r} is code, which a file of a model cannot hold",
+            f"{getattr(self.function, '__name__', 'the function')} is code, which a file of a "
+            "model cannot hold",
             "model.save_weights(path), and load_weights into a model of the same function",
         )
 
@@ -279,13 +286,10 @@ class Part:
         return ops.reshape(view, shape) if isinstance(rows, Node) else view.reshape(shape)
 
     def losses(self, rows: Node, targets: Node, reduction: str) -> Node:
-        """Return the loss of this output: of a batch, or of each sample, (n,)."""
+        """Return the loss of this output: of a batch, or without reduction, (n, …)."""
         target = self.of(targets)
         target = shares(target) if self.loss.targets == "classes" else target
-        each = self.loss(self.of(rows), target, reduction)
-        if reduction == "none" and each.ndim > 1:
-            each = ops.mean(each, tuple(range(1, each.ndim)))
-        return each
+        return self.loss(self.of(rows), target, reduction)
 
 
 @dataclass(frozen=True)
@@ -301,6 +305,7 @@ class Together:
             if reduction == "none" and part.loss.name == "custom":
                 raise ArgumentError("sample weights need losses by name", 'for example "mse"')
             each = part.losses(rows, targets, reduction)
+            each = ops.mean(each, tuple(range(1, each.ndim))) if each.ndim > 1 else each
             each = each if part.weight == 1 else part.weight * each
             total = each if total is None else total + each
         assert total is not None
@@ -383,8 +388,7 @@ class LossOfOutput(Metric):
         if loss.link is not None:
             plain = LOSS_NAMES[loss.name.removesuffix("_logits")]
             loss = replace(plain, smoothing=loss.smoothing)
-        part = replace(self.part, loss=loss)
-        return {self.usual: part.losses(prediction, target, "none")}
+        return {self.usual: replace(self.part, loss=loss).losses(prediction, target, "none")}
 
 
 def together(parts: tuple[Part, ...]) -> Loss:
@@ -395,10 +399,10 @@ def together(parts: tuple[Part, ...]) -> Loss:
 
 def outputs_of(net: Network) -> Node | dict[str, Node]:
     """Return what the function of a network returns, on symbolic samples."""
-    (placed,) = net.placed
-    assert isinstance(placed.layer, Formula) and net.X is not None
-    walk, inner = Walk({s.name: symbolic(s.name, s.shape) for s in net.arrays}), iter(placed.inner)
-    return placed.layer.outputs(net.X, lambda layer, x: walk.layer(next(inner), x))
+    (placed,), (X, p) = net.placed, symbols(net)
+    assert isinstance(placed.layer, Formula)
+    walk, inner = Walk(p), iter(placed.inner)
+    return placed.layer.outputs(X, lambda layer, x: walk.layer(next(inner), x))
 
 
 def _placed(

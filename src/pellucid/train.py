@@ -247,8 +247,9 @@ class Blueprint:
             Section("forward", {k: out[k] for k in told}),
             Section("backward", {**slopes, "grads": out["grads"]}),
             Section("update", {}, moved),
-            Section("back within their bounds", {}, back, shown),
-            Section("what the layers keep", {}, {name: out[f"new_{name}"] for name in kept}),
+            Section("back within their bounds", {}, self._places(back), shown),
+            Section("what the layers keep", {},
+                    self._places({name: out[f"new_{name}"] for name in kept})),
         ]
         kind = type(self.optimizer).__name__
         doc = f"Train on one batch: {kind} on {self.loss.name}. Return the loss."
@@ -256,6 +257,11 @@ class Blueprint:
             returns.append("grads")
             doc = f"Return the loss, and its gradient: {kind} asks for them where it looks."
         return Program("step", inputs, sections, returns, graph.names, doc)
+
+    def _places(self, values: Mapping[str, Node]) -> dict[str, Node]:
+        """Return values by what they are stored in: an array's name, or a place in its flat one."""
+        slots = {s.name: s for s in self.net.arrays}
+        return {_place(slots[name]): node for name, node in values.items()}
 
     def views(self, outputs: Mapping[str, Node]) -> dict[str, Node]:
         """Return every array by name, as a view of its flat array."""
@@ -333,12 +339,17 @@ class Blueprint:
         slopes = differentiated(graph, "loss", wrt)
         for s in self.net.slots:
             if f"d_{s.name}" not in slopes.outputs:
-                layer = type(self.net.layers[s.layer]).__name__
+                layer, inner = (type(x).__name__ for x in (self.net.layers[s.layer], self._inner(s)))
+                layer = layer if layer in (inner, "Shared") else f"{inner} in {layer}"
                 raise ArgumentError(
                     f"the loss does not depend on {s.name}, of layer {s.layer + 1}, {layer}",
                     "use it in the layer's formula, or do not declare it",
                 )
         return slopes
+
+    def _inner(self, slot: Slot) -> Layer:
+        """Return the layer that a learned array belongs to, within those that hold it."""
+        return self.owners[slot.name][0]
 
     # -- programs that do not train ------------------------------------------------------------
 
@@ -415,6 +426,12 @@ def _share_or_none(keep: Any) -> float | None:
             f"a layer draws {keep!r}", 'a share above 0, for a mask that keeps it, or "normal"'
         )
     return None if keep == "normal" else share
+
+
+def _place(slot: Slot) -> str:
+    """Return what a new value is stored in: a single number cannot be changed through its name."""
+    flat = "params" if slot.kind == "learned" else "fixed"
+    return slot.name if slot.shape else f"{flat}[{slot.start}]"
 
 
 def _joined(parts: Sequence[Node]) -> Node:

@@ -8,8 +8,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pellucid.checkpoint import KEPT, STATE
 from pellucid.errors import ArgumentError, DataError, DtypeError, ShapeError, one_of
 from pellucid.graph import Array

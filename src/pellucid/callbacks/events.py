@@ -137,7 +137,9 @@ def _histogram(array: Array, bins: int) -> bytes:
     if not values.size:
         return doubles(6, [0.0]) + doubles(7, [0.0])
     counts, edges = np.histogram(values, bins)
-    facts = [values.min(), values.max(), values.size, values.sum(), np.square(values).sum()]
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = [values.sum(), np.square(values).sum()]
+    facts = [values.min(), values.max(), values.size, *sums]
     told = b"".join(double(k, float(fact)) for k, fact in enumerate(facts, 1))
     # a bucket has an upper limit only, so an empty one says where the first begins
     return told + doubles(6, edges) + doubles(7, [0.0, *counts])

@@ -61,7 +61,7 @@ def watched(name: Any, mode: Any) -> Monitor:
 
 
 def _direction(name: str) -> str:
-    word = name.removeprefix("val_").removeprefix("train_")
+    word = name.removeprefix("val_").removeprefix("train_").removesuffix("_logits")
     if any(word == known or word.endswith(f"_{known}") for known in FALLING):
         return "min"
     if any(word.startswith(known) or word.endswith(f"_{known}") for known in RISING):

@@ -19,7 +19,8 @@ class TensorBoard(Callback):
 
     Values are in two runs, `train` and `validation`, under one name each, so that their curves lie
     in one chart; the x axis is the model's epoch, from 1. Where a model is trained on, or a run is
-    resumed, steps that come again replace the older ones.
+    resumed, it goes on from there, and epochs that come again replace the older ones; a new model
+    replaces all of them.
     Args: `log_dir`, a folder, made if missing; `histograms`, epochs between two histograms of every
     parameter, 0 for none; `graph`, whether to write the graph of the forward pass and the loss.
     The files are written without TensorBoard; it is what shows them:
@@ -73,7 +74,7 @@ class TensorBoard(Callback):
 
     def _tell(self, run: str, event: bytes) -> None:
         first = [] if run in self.writers else [events.event(events.restart(), self.begun + 1)]
-        self.waiting.setdefault(run, first if self.begun else []).append(event)
+        self.waiting.setdefault(run, first).append(event)
 
     def _write(self) -> None:
         for run, waiting in self.waiting.items():
@@ -100,7 +101,8 @@ def graph_of(model: Any) -> bytes:
     traced = model._blueprint().traced(None, False)
     names = {node: name for name, node in traced.outputs.items()} | traced.names
     wanted = [traced.outputs["loss"], traced.outputs["prediction"]]
-    params = {traced.outputs[slot.name] for slot in model._built.slots}
+    kept = {slot.name for slot in (*model._built.slots, *model._built.fixed)}
+    params = {node for node, name in names.items() if name in kept}
     nodes = order(wanted, stop=params)
     called = _called(nodes, names)
     return events.graph(_told(node, called, node in params) for node in nodes)

@@ -54,7 +54,8 @@ class Verdict:
         other = "wrong where it is right" if self.classes else "farther"
         told = f"{nearer} on {self.won:,} rows, {other} on {self.lost:,}"
         if self.chance < SURE:
-            return f"{told}: better than a guess (chance alone: p = {self.chance:.2g})"
+            p = f"p = {self.chance:.2g}" if self.chance > 1e-99 else "p < 1e-99"
+            return f"{told}: better than a guess (chance alone: {p})"
         return f"{told}: NOT shown to be better than a guess (p = {self.chance:.2g})"
 
     def confusion(self) -> list[str]:

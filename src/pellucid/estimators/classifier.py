@@ -94,7 +94,7 @@ class PellucidClassifier(parts.ClassifierMixin, Learner):  # type: ignore[misc]
         learning_rate: Any = "auto",
         l2: Any = "auto",
         batch_size: Any = "auto",
-        max_iter: int = 100,
+        max_iter: int = 60,
         tol: float | None = 1e-3,
         n_iter_no_change: int = 10,
         early_stopping: bool = False,

@@ -231,7 +231,8 @@ class Learner(parts.BaseEstimator):  # type: ignore[misc]
             batch_size=min(LARGEST_BATCH, len(X)) if self.batch_size == "auto" else self.batch_size,
             validation_data=None if held is None else self._scaled(held),
             callbacks=[] if epochs is None else self._stopping(held is not None),
-            verbose=int(self.verbose), backend=self.backend,
+            verbose=int(self.verbose),
+            backend="often" if self.backend == "auto" else self.backend,
         )  # fmt: skip
         self._told(self.history_)
 

@@ -27,6 +27,7 @@ from pellucid.interop.peers import (
     penalty_peer,
 )
 from pellucid.model import Sequential
+from pellucid.nn.formula import Formula
 from pellucid.nn.layer import Call, Composite, Layer, Parameter, Params, Shared
 from pellucid.nn.network import BATCH, Network, parameters, still, walked
 from pellucid.settings import as_precision, check_whole
@@ -69,18 +70,6 @@ class Quiet(Layer):
     def constrain(self, key: str, value: Node) -> Node | None:
         """The layer's own."""
         return self.layer.constrain(key, value)
-
-
-@dataclass(frozen=True)
-class QuietStack(Composite):
-    """A layer of layers, in which those that draw at random are taken as for prediction."""
-
-    layer: Composite
-    random: tuple[Layer, ...]
-
-    def compose(self, x: Any, call: Call) -> Node:
-        """The layer's own, of quiet layers."""
-        return self.layer.compose(x, lambda layer, x: call(_quiet(layer, self.random), x))
 
 
 def compared(
@@ -128,12 +117,20 @@ def _random(net: Network) -> list[Layer]:
 def _quiet(layer: Layer, random: Sequence[Layer]) -> Layer:
     """Return a layer that draws nothing, nor do those that it holds."""
     if isinstance(layer, Composite):
-        return QuietStack(layer, tuple(random))
+        return _quiet_stack(layer, random)
     if layer not in random:
         return layer
     if isinstance(layer, Shared):
         return Shared(Quiet(layer.layer), layer.name)
     return Quiet(layer)
+
+
+def _quiet_stack(whole: Composite, random: Sequence[Layer]) -> Layer:
+    def function(call: Call, *given: Any) -> Node:
+        x = given[0] if len(given) == 1 else given
+        return whole.compose(x, lambda layer, x: call(_quiet(layer, random), x))
+
+    return Formula(function)
 
 
 def _twin(model: Sequential, layers: Sequence[Layer], dtype: np.dtype[Any]) -> Sequential:

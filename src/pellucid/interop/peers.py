@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pellucid import optim, text
-from pellucid.errors import ArgumentError
 from pellucid.graph import Node, symbolic
 from pellucid.interop.formulas import leaf
 from pellucid.losses import LOSSES, Loss
@@ -56,8 +55,9 @@ def loss_peer(loss: Loss, last: str, output: tuple[int, ...], dtype: np.dtype[An
 
     `last` is the last module, `output` the shape of one prediction.
     """
-    if isinstance(loss.function, Together):
-        found = " + ".join(_part(part) for part in loss.function.parts)
+    parts = loss.function.parts if isinstance(loss.function, Together) else ()
+    if parts and all(_known(part.loss) for part in parts):
+        found = " + ".join(_part(part) for part in parts)
         return LossPeer(found, _function(found))
     if not _known(loss):
         return LossPeer(f"printed from the function {loss.name!r}", _printed(loss, output, dtype))
@@ -73,7 +73,9 @@ def _known(loss: Loss) -> bool:
 def _text(name: str, loss: Loss, output: tuple[int, ...]) -> str:
     """Return the text of a loss, with labels smoothed, and classes where PyTorch looks for them."""
     found = text.parsed(TEXTS[name])
-    if loss.smoothing:
+    if loss.smoothing and name == "cce_logits":
+        found = text.parsed(f"{F}.cross_entropy(p, y, label_smoothing={loss.smoothing!r})")
+    elif loss.smoothing:
         classes = output[-1] if loss.targets == "classes" else 2
         mixed = f"{1 - loss.smoothing!r} * y + {loss.smoothing!r} / {classes}"
         found = text.fill(found, {"y": text.parsed(mixed)})
@@ -84,13 +86,10 @@ def _text(name: str, loss: Loss, output: tuple[int, ...]) -> str:
 
 def _part(part: Part) -> str:
     """Return the text of the loss of one output of several, weighted."""
-    if not _known(part.loss):
-        hint = "compare the outputs one by one, or give the loss by name"
-        raise ArgumentError(f"the loss of {part.name!r} is a function of one's own", hint)
     shape = f".reshape(-1, {str(part.shape).strip('(,)')})" if len(part.shape) > 1 else ""
     views = {k: text.parsed(f"{k}[:, {part.start}:{part.stop}]{shape}") for k in "py"}
     found = text.fill(text.parsed(_text(part.loss.name, part.loss, part.shape)), views)
-    return f"{part.weight!r} * {text.unparse(found)}"
+    return text.unparse(found) if part.weight == 1 else f"{part.weight!r} * {text.unparse(found)}"
 
 
 def _function(found: str) -> Function:

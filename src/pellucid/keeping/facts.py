@@ -39,6 +39,8 @@ class Task:
     shuffle: bool
     epochs: int
     preparing: Mapping[str, Any]  # what `fit` made the data with: validation_split, class_weight
+    record: bool = False
+    augment: Any = None
 
     @property
     def batches(self) -> int:
@@ -60,8 +62,13 @@ class Task:
     def facts(self) -> dict[str, Any]:
         """Return what must be the same for a run to go on."""
         told = {
-            "model": settings(self.model),
-            "settings": {"batch_size": self.batch_size, "shuffle": self.shuffle},
+            "model": made_of(self.model),
+            "settings": {
+                "batch_size": self.batch_size,
+                "shuffle": self.shuffle,
+                "record": self.record,
+                "augment": self.augment is not None,
+            },
             "data": {name: _fingerprint(array) for name, array in self.arrays().items()},
         }
         return json.loads(json.dumps(told, allow_nan=False))  # type: ignore[no-any-return]
@@ -79,6 +86,19 @@ class Task:
             "preparing": prepared(self.preparing),
             "versions": versions(),
             **self.facts(),
+        }
+
+
+def made_of(model: Any) -> dict[str, Any]:
+    """Return what a model is made of; of one that no file can hold, by what program it trains."""
+    try:
+        return settings(model)
+    except ArgumentError:
+        return {
+            "optimizer": repr(model.optimizer),
+            "dtype": model.dtype.name,
+            "seed": model.seed,
+            "program": hashlib.sha256(model.source().encode()).hexdigest(),
         }
 
 
@@ -148,6 +168,8 @@ def _said(part: str, name: str, theirs: Any, ours: Any) -> str:
         if MISSING in (theirs, ours):
             return f"{array or name} was {'not ' if theirs == MISSING else ''}given then"
         return f"the {what} of {array} was {theirs}, and is {ours}"
+    if name == "program":
+        return "its training step was another program, see model.source()"
     return f"{name} was {_short(theirs)}, and is {_short(ours)}"
 
 

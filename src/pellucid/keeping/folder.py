@@ -126,7 +126,7 @@ def checkpoint_in(path: Path) -> tuple[Listing, dict[str, Any]]:
     found = listing(path)
     try:
         told = json.loads(found.metadata["checkpoint"])
-        known = {"digest": str, "epochs": int, "callbacks": list, "stopped": str}
+        known = {"digest": str, "epochs": int, "callbacks": list, "stopped": str, "numbers": dict}
         if all(isinstance(told[name], kind) for name, kind in known.items()):
             return found, told
     except (LookupError, TypeError, ValueError, RecursionError):

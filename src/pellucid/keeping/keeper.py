@@ -10,12 +10,15 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
+
+import numpy as np
 
 from pellucid import safetensors
 from pellucid.batches import Numbers
 from pellucid.callbacks import Callback, Logs
-from pellucid.checkpoint import arrays, described_model
+from pellucid.checkpoint import arrays, counted, described_model
 from pellucid.errors import ArgumentError, TrainingWarning
 from pellucid.history import History
 from pellucid.keeping.facts import Task, store
@@ -29,7 +32,7 @@ ACTS = ("on_epoch_begin", "on_batch_end", "on_epoch_end")
 
 
 class Ending(Callback):
-    """The first callback: what it does at the end happens before the others change the model."""
+    """The first callback: what it does happens before the others change the model."""
 
     watches = True
 
@@ -37,8 +40,12 @@ class Ending(Callback):
         self.keeper = keeper
 
     def due(self, start: int, stop: int) -> Iterable[int]:
-        """Return none: it waits for the end."""
-        return ()
+        """Return the last one: those before it were like it."""
+        return (stop - 1,)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Note how the learning rate was scaled, before the others scale it otherwise."""
+        self.keeper.note(epoch)
 
     def on_train_end(self, logs: Logs) -> None:
         """Save what has not been saved, before anything else is done to it."""
@@ -68,6 +75,7 @@ class Keeper(Callback):
         self.log.read(history.epochs)
         self.logged = self.saved = self.told = history.epochs  # epochs: in the log, kept, heard of
         self.marks: dict[int, Row] = {}  # what is known of the ends of epochs
+        self.scales: dict[int, float] = {}  # of the learning rate, in epochs
         self.ended = history.stopped  # why a callback has ended the run
         self.last, self.cost, self.failed = time.perf_counter(), 0.0, False
 
@@ -86,6 +94,10 @@ class Keeper(Callback):
             store(self.task, self.folder.data)
         if not self.resumed:
             self._write()
+
+    def note(self, epoch: int) -> None:
+        """Note how the learning rate is scaled, up to this epoch."""
+        self.scales[epoch] = self.numbers.scale
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -166,26 +178,36 @@ class Keeper(Callback):
 
     def _write_numbers(self, tensors: Any, mark: str, callbacks: Any, path: Any) -> None:
         state = {
-            "digest": mark, "epochs": self.history.epochs, "stopped": self.ended,
-            "callbacks": callbacks,
+            "digest": mark, "numbers": counted(self.numbers), "epochs": self.history.epochs,
+            "stopped": self.ended, "callbacks": callbacks,
         }  # fmt: skip
-        told = json.dumps(state, allow_nan=False)
-        about = {"pellucid": described_model(self.task.model), "checkpoint": told}
+        about = {"checkpoint": json.dumps(state, allow_nan=False)}
+        with suppress(ArgumentError):  # a model that no file can hold: then its numbers alone
+            about["pellucid"] = described_model(self.task.model)
         safetensors.write(path, tensors, about)
 
     def _write_log(self, mark: str) -> None:
         """Add the epochs that the log does not have; the last of them has the mark."""
-        done, history, rates = self.history.epochs, self.history, self.history.rates
+        done, history = self.history.epochs, self.history
         rows: list[Row] = []
-        for k in range(self.logged, done):
-            row: Row = {
-                "epoch": k + 1,
-                "step": self.numbers.steps - (done - k - 1) * self.task.batches,
-                "seconds": history.seconds_by_epoch[k],
-            }
-            row |= {"learning_rate": rates[k]} if k < len(rates) else {}
-            row |= self.marks.get(k + 1, {}) | ({"digest": mark} if k + 1 == done else {})
+        for k, (step, rate) in enumerate(self._rates(), self.logged):
+            row: Row = {"epoch": k + 1, "step": step, "seconds": history.seconds_by_epoch[k]}
+            row |= {"learning_rate": rate, **self.marks.get(k + 1, {})}
+            row |= {"digest": mark} if k + 1 == done else {}
             rows.append({**row, "logs": {name: values[k] for name, values in history.items()}})
         if rows:
             self.log.append(rows)
-        self.logged, self.marks = done, {}
+        self.logged, self.marks, self.scales = done, {}, {}
+
+    def _rates(self) -> Iterable[tuple[int, float]]:
+        """Return the last step of every epoch that is not in the log, and its learning rate."""
+        numbers, epochs = self.numbers, range(self.logged, self.history.epochs)
+        steps = numbers.steps - self.task.batches * (
+            self.history.epochs - 1 - np.array(epochs, int)
+        )
+        scales, scale = [], numbers.scale
+        for k in reversed(epochs):  # what is not noted of one is that of a later one
+            scale = self.scales.get(k, scale)
+            scales.append(scale)
+        rates = self.task.model.optimizer.rates_at(steps - numbers.since, np.array(scales[::-1]))
+        return zip(steps.tolist(), rates, strict=True)

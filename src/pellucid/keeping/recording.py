@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pellucid import safetensors
 from pellucid.callbacks import Callback
-from pellucid.checkpoint import COUNTS, arrays, described_in, described_model
+from pellucid.checkpoint import COUNTS, arrays
 from pellucid.errors import ArgumentError, DataError, PellucidError, TrainingWarning
 from pellucid.history import Backend, History
 from pellucid.keeping.facts import Task, check_same
@@ -77,8 +77,7 @@ class Recording:
         """
         history = History(how)
         if self.told is None:
-            packed(callbacks)  # refuses what no file can hold, as does the description,
-            described_model(task.model)  # before there is a run
+            packed(callbacks)  # refuses what no file can hold, before there is a run
             names = [type(c).__name__ for c in callbacks]
             self.told = task.about(str(how), names, task.model._parent)
             self.folder.write(self.told)
@@ -125,7 +124,7 @@ class Recording:
         kept = matched(state["callbacks"], found, callbacks)
         if model._numbers.steps <= self._first["steps"]:
             self._check_first(model, "the model's weights are not those that it began with")
-        take_over(model, found, state["digest"])
+        take_over(model, found, state)
         self.state = state
         return kept
 
@@ -150,7 +149,7 @@ class Recording:
             found, told = checkpoint_in(self.folder.model)
             if told["epochs"] != history.epochs:  # of an earlier end, before it went on
                 return False
-            take_over(task.model, found, told["digest"])
+            take_over(task.model, found, told)
         except (DataError, OSError):  # it is written again
             return False
         return True
@@ -159,23 +158,23 @@ class Recording:
 Kept = Recording | Unkept
 
 
-def take_over(model: Any, found: Listing, mark: str) -> None:
-    """Read a file's numbers into a model of the same arrays.
+def take_over(model: Any, found: Listing, state: Mapping[str, Any]) -> None:
+    """Read a checkpoint's numbers into a model of the same arrays; `state` is what it says of them.
 
     Raises: DataError where they are others than those that were saved; the model is as it was.
     """
     before = model._numbers.copy()
     try:
-        _read(model, found)
-        if digest(model._numbers) != mark:
+        _read(model, found, state["numbers"])
+        if digest(model._numbers) != state["digest"]:
             raise DataError(f"{found.path.name} is damaged: its numbers have changed")
     except (DataError, OSError):
         model._numbers.restore(before)
         raise
 
 
-def _read(model: Any, found: Listing) -> None:
-    wanted, told, name = arrays(model), described_in(found), found.path.name
+def _read(model: Any, found: Listing, told: Mapping[str, Any]) -> None:
+    wanted, name = arrays(model), found.path.name
     for key, array in wanted.items():
         entry = found.entries.get(key)
         code = safetensors.CODES[array.dtype.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,9 +18,10 @@ from pellucid.compiled import Drive
 from pellucid.errors import ArgumentError, DataError, PellucidError, TrainingWarning
 from pellucid.fit import Stepwise
 from pellucid.history import Backend, History
-from pellucid.keeping.facts import check_data, stored
+from pellucid.keeping.facts import check_data, check_same, made_of, stored
 from pellucid.keeping.folder import Folder, checkpoint_in, digest
 from pellucid.keeping.log import Row, history_of
+from pellucid.keeping.recording import take_over
 from pellucid.model import Sequential
 from pellucid.settings import check_whole
 
@@ -31,10 +33,12 @@ class Run:
 
     A step that has no checkpoint is computed again, from the one before it, with the run's backend;
     the numbers are compared with those that the run had, to the last bit. Args: `folder`; `custom`,
-    {"Name": class} for layers of one's own. `about` is what `run.json` says, `checkpoints` the
-    steps that can be had without computing, `first` and `last` the range of steps, and `parent` the
-    run and step that it was branched from.
-    Raises: ArgumentError where there is no run, DataError for one that cannot be read.
+    {"Name": class} for layers of one's own; `model`, one like that of the run, where that is made
+    of functions, which no file can hold. `about` is what `run.json` says, `checkpoints` the steps
+    that can be had without computing, `first` and `last` the range of steps, and `parent` the run
+    and step that it was branched from.
+    Raises: ArgumentError where there is no run, or another model; DataError for a run that cannot
+    be read.
 
     >>> import tempfile
     >>> from pellucid import Dense, data
@@ -46,14 +50,23 @@ class Run:
     (6, Sequential([Dense(units=4, activation='tanh'), Dense(units=1)], loss='mse', ...))
     """
 
-    def __init__(self, folder: str | Path, custom: Mapping[str, type] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        custom: Mapping[str, type] | None = None,
+        *,
+        model: Sequential | None = None,
+    ) -> None:
         self.folder, self.custom = Folder(Path(folder)), custom or {}
+        self.model = model
         told = self.folder.read()
         if told is None:
             raise ArgumentError(
                 f"there is no run in {str(folder)!r}", 'model.fit(…, checkpoint="run/") keeps one'
             )
         self.about: dict[str, Any] = told
+        if model is not None:
+            check_same({**told, "settings": {}, "data": {}}, _facts(model), self.folder.path)
 
     def __repr__(self) -> str:
         """Say how far it has come."""
@@ -76,7 +89,7 @@ class Run:
         rows = self._rows()
         if self.parent is None:
             return rows
-        before = Run(self.parent["run"], self.custom)._line()
+        before = Run(self.parent["run"])._line()
         return [row for row in before if row["step"] <= self.first] + rows
 
     def _rows(self) -> list[Row]:
@@ -113,13 +126,15 @@ class Run:
         *,
         sample_weight: Any = None,
         validation_data: Any = None,
+        augment: Any = None,
     ) -> Sequential:
         """Return the model as it was after so many steps, with its optimizer's state.
 
         The samples of the run are read from its folder; where they are too many to be kept there,
-        64 MiB, they are given, as they were to `fit`. Raises: ArgumentError for a step that the run
-        has not taken; DataError for other samples, and where what is computed again is not what
-        was: after a callback that changed the model, or on a machine that rounds otherwise.
+        64 MiB, they are given, as they were to `fit`, and so is the function `augment`, where there
+        was one. Raises: ArgumentError for a step that the run has not taken; DataError for other
+        samples, and where what is computed again is not what was: after a callback that changed the
+        model, or on a machine that rounds otherwise.
 
             run.at(1200).predict(X)
         """
@@ -133,7 +148,7 @@ class Run:
         if model._numbers.steps < step:
             given = (X, y, sample_weight, validation_data)
             data, held = self._data(model, given)
-            _replay(model, self._taker(model, data, held), rows, step)
+            _replay(model, self._taker(model, data, held, augment), rows, step)
         done = [row for row in rows if row["step"] <= step]
         model.history = history_of(done, History(Backend(self.about["backend"])))
         return model
@@ -171,9 +186,11 @@ class Run:
 
     def _kept(self, step: int) -> Sequential:
         found, state = checkpoint_in(self.folder.checkpoint(step))
-        model: Sequential = restored(found, self.custom, Sequential)
-        if digest(model._numbers) != state["digest"]:
-            raise DataError(f"{found.path.name} is damaged: its numbers have changed")
+        if self.model is None:
+            model: Sequential = restored(found, self.custom, Sequential)
+        else:
+            model = self.model.copy()
+        take_over(model, found, state)
         return model
 
     def _data(self, model: Sequential, given: tuple[Any, ...]) -> tuple[Batch, Batch | None]:
@@ -198,18 +215,28 @@ class Run:
         check_data(there, {k: v for k, v in told.items() if k in there or tried}, "as given")
         return train, tried
 
-    def _taker(self, model: Sequential, data: Batch, held: Batch | None) -> Taker:
+    def _taker(self, model: Sequential, data: Batch, held: Batch | None, augment: Any) -> Taker:
         """Return what takes steps on a model, as the run took them."""
-        size, shuffle = (self.about["settings"][k] for k in ("batch_size", "shuffle"))
-        stepper = model._steps()
-        _, machine = chosen(self.about["backend"], stepper, data, size, 1, held)
+        how = self.about["settings"]
+        size, shuffle, stepper = how["batch_size"], how["shuffle"], model._steps()
+        if how["augment"] and augment is None:
+            raise ArgumentError(
+                "a function made other samples in this run", "run.at(step, augment=function)"
+            )
+        _, machine = chosen(self.about["backend"], stepper, data, size, 1, held, augment)
         if machine is None:
-            losses = Stepwise(stepper, data, 0, size, shuffle, [])._steps()
+            losses = Stepwise(stepper, data, 0, size, shuffle, [], augment=augment)._steps()
             return lambda steps: deque(islice(losses, steps), maxlen=0)
         return Drive(
             machine, stepper.plan, stepper.numbers, stepper.seed, data, size, held, shuffle, 1,
             stepper.room,
         ).take  # fmt: skip
+
+
+def _facts(model: Sequential) -> dict[str, Any]:
+    _ = model._built
+    told = json.loads(json.dumps(made_of(model), allow_nan=False))
+    return {"model": told, "settings": {}, "data": {}}
 
 
 def _replay(model: Sequential, take: Taker, rows: list[Row], step: int) -> None:

@@ -82,7 +82,9 @@ class TopK(Metric):
         classes = prediction.shape[-1]
         if self.k > classes:
             raise ArgumentError(f"there is no {self.usual} of {classes} classes", "a smaller k")
-        own = ops.sum(ops.where(task.true(target), prediction, 0), -1, keepdims=True)
+        own = ops.sum(
+            ops.where(known_as(task.true(target), "actual"), prediction, 0), -1, keepdims=True
+        )
         own = known_as(own, "true_score")  # (n, 1)
         later = places(prediction) > ops.argmax(target, -1, keepdims=True)
         behind = known_as((prediction < own) | ((prediction == own) & later), "behind")
@@ -240,6 +242,7 @@ def positives(
 ) -> Positives:
     """Return what is counted for precision and recall."""
     said, true = task.said(prediction, threshold), task.true(target)
+    said, true = known_as(said, "predicted"), known_as(true, "actual")
     single = said.ndim < 2 or said.shape[-1] == 1
     if average == "binary" and not single:
         raise ArgumentError(

@@ -22,6 +22,8 @@ from pellucid.metrics.given import Chosen, metric
 from pellucid.metrics.metric import Each, Metric, Task
 from pellucid.metrics.spread import Spread
 
+Facts = Mapping[str, Mapping[str, Array]]  # by metric: the variance of its targets
+
 
 @dataclass(frozen=True)
 class Column:
@@ -116,12 +118,12 @@ class Measures:
 
     # -- after it --------------------------------------------------------------------------------
 
-    def facts(self, target: Array, weights: Array | None) -> dict[str, Array]:
+    def facts(self, target: Array, weights: Array | None) -> Facts:
         """Return what some metrics are to know of all targets, whatever is predicted."""
-        compares = any(m.compares for m in self.metrics.values())
-        return Spread.of(target, weights).facts if compares else {}
+        comparing = {k: m for k, m in self.metrics.items() if m.compares}
+        return {k: Spread.of(m.compared(target), weights).facts for k, m in comparing.items()}
 
-    def results(self, found: Mapping[str, Array], facts: Mapping[str, Array]) -> dict[str, Array]:
+    def results(self, found: Mapping[str, Array], facts: Facts) -> dict[str, Array]:
         """Return loss and metrics of some epochs, (epochs,), from the averages of their columns.
 
         A metric that needs all predictions is NaN; `of` gives it.
@@ -135,14 +137,14 @@ class Measures:
                 continue
             means = {k: _share(found[c.name], c, weight) for k, c in self.uses[label].items()}
             told[label] = np.asarray(
-                each.result({**self._apart(label, means), **(facts if each.compares else {})})
+                each.result({**self._apart(label, means), **facts.get(label, {})})
             )
         return told
 
     def result(
         self,
         found: Mapping[str, Any],
-        facts: Mapping[str, Array],
+        facts: Facts,
         whole: Mapping[str, float] | None = None,
     ) -> dict[str, float]:
         """Return loss and metrics of one batch or epoch.

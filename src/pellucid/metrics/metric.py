@@ -56,15 +56,11 @@ class Task:
                 "a threshold has no meaning where the largest of several outputs is the prediction",
                 'leave it out, or say that outputs are labels of their own: loss="bce"',
             )
-        return known_as(
-            ops.argmax(prediction, -1, keepdims=True) == places(prediction), "predicted"
-        )
+        return ops.argmax(prediction, -1, keepdims=True) == places(prediction)
 
     def true(self, target: Values) -> Values:
         """Return which classes a target names, (n, classes) of True and False."""
-        if not self.one_of_many(target):
-            return target > self.middle
-        return known_as(ops.argmax(target, -1, keepdims=True) == places(target), "actual")
+        return self.said(target)
 
 
 def places(x: Values) -> Values:
@@ -150,6 +146,10 @@ class Metric:
         """Return what the averages come to: the only one, unless it is overridden."""
         (mean,) = means.values()
         return mean
+
+    def compared(self, target: Array) -> Array:
+        """Return the targets whose spread the metric is told, where it `compares`."""
+        return target
 
     def of(self, prediction: Array, target: Array, weights: Array | None, task: Task) -> float:
         """Return the value for all samples at once, where the metric is no formula of averages."""

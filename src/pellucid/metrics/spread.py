@@ -19,7 +19,8 @@ class Spread:
 
     samples: int
     weight: float
-    mean: Array  # (outputs,)
+    first: Array  # a target, from which the mean is counted, (outputs,)
+    mean: Array  # less that, (outputs,)
     squares: Array  # Σ w (y - mean)², (outputs,)
 
     @classmethod
@@ -32,17 +33,18 @@ class Spread:
         total, first = float(w.sum()), y[:1].sum(0)
         off = y - first  # so that equal targets have no deviation, however large they are
         mean = (w * off).sum(0) / (total or 1.0)
-        return cls(len(target), total, first + mean, (w * (off - mean) ** 2).sum(0))
+        return cls(len(target), total, first, mean, (w * (off - mean) ** 2).sum(0))
 
     def joined(self, other: Spread) -> Spread:
         """Return the spread of these targets and those."""
         total = self.weight + other.weight
         share = other.weight / total if total else 0.0
-        apart = other.mean - self.mean
+        apart = (other.first - self.first) + (other.mean - self.mean)
         between = apart**2 * self.weight * share
         return Spread(
             self.samples + other.samples,
             total,
+            self.first,
             self.mean + apart * share,
             self.squares + other.squares + between,
         )

@@ -65,7 +65,7 @@ class Stream:
         else:
             self._add(self._summed(p, y, w, task))
         if self.metric.compares:
-            spread = Spread.of(y, w)
+            spread = Spread.of(self.metric.compared(y), w)
             self._spread = self._spread.joined(spread) if self._spread else spread
         self.samples, self.weight = self.samples + len(y), self.weight + float(w.sum())
         self._task = task

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -76,8 +77,6 @@ class Network:
     output_shape: tuple[int, ...]
     slots: tuple[Slot, ...]  # what is learned
     fixed: tuple[Slot, ...] = ()  # what is not: frozen parameters, and the state of layers
-    X: Node | None = None  # the batch that it was traced on
-    entries: tuple[tuple[Layer, Node], ...] = ()  # layers that look at the data, and what they see
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -100,6 +99,20 @@ class Network:
     def leaves(self) -> tuple[Placed, ...]:
         """The layers with a formula of their own, wherever they are."""
         return tuple(leaf for p in self.placed for leaf in p.leaves())
+
+    @property
+    def selective(self) -> bool:
+        """Whether some layer looks at the data before anything is computed."""
+        return any(_admits(leaf.layer) for leaf in self.leaves)
+
+    @cached_property
+    def entries(self) -> tuple[Node, tuple[tuple[Layer, Node], ...]]:
+        """A symbolic batch, and what of it reaches the layers that look at the data."""
+        return _entries(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle holds: no graphs, which are traced again."""
+        return {k: v for k, v in vars(self).items() if k != "entries"}
 
     @property
     def least(self) -> int:
@@ -143,32 +156,35 @@ def network(
     `frozen` are names of parameters that are not to be learned; `widest`, how many values of one
     sample a layer may give, where the layers come from somebody else.
     """
-    builder, X = _Builder(frozen, widest), symbolic("X", (BATCH, *input_shape))
-    x, placed = X, []
+    builder, x = _Builder(frozen, widest), symbolic("X", (BATCH, *input_shape))
+    placed = []
     for k, layer in enumerate(layers):
         builder.index = k
         one, x = builder.place(layer, x)
         _check_batch(layer, k, x)
         placed.append(one)
     slots = builder.slots.values()
-    net = Network(
+    return Network(
         tuple(placed),
         input_shape,
         _numbers(x.shape[1:]),
         tuple(s for s in slots if s.kind == "learned"),
         tuple(s for s in slots if s.kind != "learned"),
-        X,
     )
-    return replace(net, entries=_entries(net, X, builder.leaves))
 
 
-def _entries(net: Network, X: Node, p: Mapping[str, Node]) -> tuple[tuple[Layer, Node], ...]:
-    """Return every layer that looks at the data itself, with what reaches it, in training too."""
-    if not any(_admits(leaf.layer) for leaf in net.leaves):
-        return ()
-    walks = walked(net, X, dict(p)), walked(net, X, dict(p), still)
+def symbols(net: Network) -> tuple[Node, dict[str, Node]]:
+    """Return a symbolic batch, and every array as a leaf of its own."""
+    X = symbolic("X", (BATCH, *net.input_shape))
+    return X, {s.name: symbolic(s.name, s.shape) for s in net.arrays}
+
+
+def _entries(net: Network) -> tuple[Node, tuple[tuple[Layer, Node], ...]]:
+    """Return a batch, and what reaches the layers that look at data, in training as well."""
+    X, p = symbols(net)
+    walks = walked(net, X, p), walked(net, X, p, still)
     entered = [(placed.layer, x) for walk in walks for placed, x in walk.entered]
-    return tuple(dict.fromkeys((layer, x) for layer, x in entered if _admits(layer)))
+    return X, tuple(dict.fromkeys((layer, x) for layer, x in entered if _admits(layer)))
 
 
 def _admits(layer: Layer) -> bool:
@@ -181,8 +197,11 @@ def admit(net: Network, X: Array, rows: str = "X") -> None:
 
     Raises: DataError, as the layer says it.
     """
-    for layer, x in net.entries:
-        reached = X if x is net.X else evaluate([x], {net.X: X}, {"n": len(X)})[0]
+    if not net.selective:
+        return
+    batch, entries = net.entries
+    for layer, x in entries:
+        reached = X if x is batch else evaluate([x], {batch: X}, {"n": len(X)})[0]
         layer.admit(np.asarray(reached), rows)
 
 
@@ -385,7 +404,8 @@ class Walk:
         self.entered.append((placed, x))
         if _admits(placed.layer):
             _check_given(placed.layer, x)
-        own = {key: self.p[name] for key, name in placed.owner}
+        # a layer that is shared goes on from the state that its first place has left
+        own = {key: self.state.get(name, self.p[name]) for key, name in placed.owner}
         out, state = self._output(placed.layer, x, own)
         names = dict(placed.owner)
         news = {k: _new_state(placed.layer, k, lift(new), own) for k, new in state.items()}

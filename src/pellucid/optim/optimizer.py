@@ -19,7 +19,7 @@ from pellucid import ops
 from pellucid.errors import DtypeError
 from pellucid.graph import Array, Node, lift
 from pellucid.optim.checks import not_negative, positive, share, whole
-from pellucid.optim.schedule import Schedule, base_of
+from pellucid.optim.schedule import Schedule, base_of, scheduled
 
 State = Mapping[str, Node]
 Arrays = Mapping[str, Array]
@@ -129,6 +129,10 @@ class Optimizer:
         """
         return parameters
 
+    def follows(self, before: Optimizer) -> bool:
+        """Say whether steps may be counted on after another optimizer: a new schedule begins."""
+        return self.schedule in (None, before.schedule) and self.accumulate == before.accumulate
+
     def zeros(self, flat: Array) -> dict[str, Array]:
         """Return the state before the first step, for parameters like these."""
         return {k: np.zeros(self.size_of(k, flat.size), flat.dtype) for k in self.states}
@@ -175,14 +179,21 @@ class Optimizer:
     def rate(self, t: Node) -> Node:
         """Return the learning rate of step t, by the schedule."""
         done = ops.floor((t - 1) / self.accumulate) if self.accumulate > 1 else t - 1
-        rate = self.schedule(ops.named(done, "done")) if self.schedule else self.learning_rate
-        return ops.named(lift(rate), "learning_rate")  # type: ignore[no-any-return]
+        rate = lift(scheduled(self.learning_rate, ops.named(done, "done")))
+        # a Python number that is fixed stays one, which yields to the precision of arrays
+        return rate if rate.is_constant else ops.named(rate, "learning_rate")  # type: ignore[no-any-return]
 
     def rate_at(self, step: int, scale: float) -> float:
         """Return the learning rate of step 1, 2, … as a number."""
         if isinstance(self.learning_rate, Schedule):
             return self.learning_rate.at((step - 1) // self.accumulate)
         return self.learning_rate * scale
+
+    def rates_at(self, steps: Array, scales: Any) -> list[float]:
+        """Return the learning rates of several steps, of one scale or of one each."""
+        if isinstance(self.learning_rate, Schedule):
+            return list(map(float, self.learning_rate.over((steps - 1) // self.accumulate)))
+        return [self.learning_rate * float(x) for x in np.broadcast_to(scales, steps.shape)]
 
     def step(
         self, p: Node, g: Node, state: State, t: Node, rate: Node, decay: Any,

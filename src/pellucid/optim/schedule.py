@@ -38,8 +38,12 @@ class Schedule:
 
     def rates(self, steps: int) -> Array:
         """Return the rates of the first so many updates: (steps,)."""
-        found = lift(self(value(np.arange(steps, dtype=float)))).value
-        return np.array(np.broadcast_to(found, (steps,)), float)
+        return self.over(np.arange(steps))
+
+    def over(self, updates: Array) -> Array:
+        """Return the rates after so many updates each: (k,) -> (k,)."""
+        found = lift(self(value(np.asarray(updates, float)))).value
+        return np.array(np.broadcast_to(found, updates.shape), float)
 
     @property
     def base(self) -> float:

@@ -177,7 +177,8 @@ class Polynomial(Schedule):
     def __call__(self, t: Node) -> Any:
         """Return the rate after t updates."""
         left = 1 - ops.minimum(t, self.steps) / self.steps
-        return self.end + (self.learning_rate - self.end) * left**self.power
+        left = left if self.power == 1 else left**self.power
+        return self.end + (self.learning_rate - self.end) * left
 
 
 @dataclass(frozen=True)

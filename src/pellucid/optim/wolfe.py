@@ -59,9 +59,8 @@ def strong_wolfe(search: Search, first: float) -> Point:
     closes in on it. Source: Nocedal & Wright 2006, algorithms 3.5 and 3.6, in the form of PyTorch's
     LBFGS, which has it from minFunc.
     """
-    with np.errstate(all="ignore"):
-        ends, looked = _bracket(search, first)
-        return ends[0] if len(ends) == 1 else _zoom(search, ends, looked)
+    ends, looked = _bracket(search, first)
+    return ends[0] if len(ends) == 1 else _zoom(search, ends, looked)
 
 
 def _bracket(search: Search, first: float) -> tuple[list[Point], int]:
@@ -122,10 +121,8 @@ def cubic(a: Point, b: Point, least: float, most: float) -> float:
     Where it has no minimum, or there are no numbers to go by: in the middle.
     """
     a, b = (a, b) if a.t <= b.t else (b, a)
-    d1 = a.slope + b.slope - 3 * (a.loss - b.loss) / np.float64(a.t - b.t)
-    square = d1**2 - a.slope * b.slope
-    d2 = np.sqrt(square)
-    lowest = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2))
-    if not square >= 0 or not np.isfinite(lowest):
-        return (least + most) / 2
-    return float(min(max(lowest, least), most))
+    with np.errstate(all="ignore"):
+        d1 = a.slope + b.slope - 3 * (a.loss - b.loss) / np.float64(a.t - b.t)
+        d2 = np.sqrt(d1**2 - a.slope * b.slope)
+        lowest = b.t - (b.t - a.t) * ((b.slope + d2 - d1) / (b.slope - a.slope + 2 * d2))
+    return float(min(max(lowest, least), most)) if np.isfinite(lowest) else (least + most) / 2

@@ -110,7 +110,8 @@ def buffered(program: Program) -> Buffered:
     views = {name: node for s in program.sections for name, node in s.values.items()}
     for target, node in stores:
         place = text.unparse(trees[views[target]]) if target in views else target
-        lines.append(f"{place}[...] = {text.unparse(trees[node])}")
+        spot = place if place.endswith("]") else f"{place}[...]"  # one number of a flat array
+        lines.append(f"{spot} = {text.unparse(trees[node])}")
     return Buffered(_module(program, nodes, trees, lines, len(plan.buffers)), plan.buffers)
 
 

@@ -148,7 +148,7 @@ class Body:
             yield from self._lines([node])
             self.own.add(node)
             yield _store(target, text.unparse(self.trees[node]))
-            self.trees[node] = text.name(target)  # from here on the name stands for the new value
+            self.trees[node] = text.parsed(target)  # from here on the name stands for the new value
 
     def _lines(self, nodes: Iterable[Node]) -> Iterable[str]:
         for node in order(nodes, stop=self.trees):
@@ -301,7 +301,7 @@ def _store(target: str, value: str) -> str:
     start = f"{target} - "
     if value.startswith(start) and not _loose(value[len(start) :]):
         return f"{target} -= {value[len(start) :]}"
-    return f"{target}[:] = {value}"
+    return f"{target} = {value}" if target.endswith("]") else f"{target}[:] = {value}"
 
 
 def _loose(rest: str) -> bool:

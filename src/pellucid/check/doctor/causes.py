@@ -92,7 +92,7 @@ def _constant(scene: Scene) -> Iterator[Suspicion]:
 def _scale(scene: Scene) -> Iterator[Suspicion]:
     X = scene.case.X.reshape(len(scene.case.X), -1).astype(float)
     X = X[:, ~remedies.flat_columns(scene.case)]
-    if not X.size or scene.case.model._built.entries:  # codes have no size
+    if not X.size or scene.case.model._built.selective:  # codes have no size
         return
     spread = X.std(axis=0)
     size = float(np.sqrt(np.mean(X**2)))

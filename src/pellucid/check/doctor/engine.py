@@ -325,11 +325,12 @@ def _arrays(asked: Asked) -> tuple[Array, Array, tuple[Array, Array] | None]:
     check_settings(asked.epochs or 1, asked.batch_size, None, "auto")
     if not isinstance(asked.model, Sequential):
         raise DtypeError(f"a model is expected, not {asked.model!r}", "pc.diagnose(model, X, y)")
+    given = asked.model._both(asked.X, asked.y)
     if asked.model.loss_function is None:
         raise ArgumentError(
             "the model has no loss to be trained with", 'pc.Sequential(…, loss="mse")'
         )
-    X, y = _pair(asked.X, asked.y, "")
+    X, y = _pair(*given, "")
     gaps = bool(asked.model.layers) and asked.model.layers[0].takes_missing
     fill = _fill(X) if gaps else None
     X = _filled(X, fill)
@@ -337,7 +338,7 @@ def _arrays(asked: Asked) -> tuple[Array, Array, tuple[Array, Array] | None]:
         return X, y, None
     if not isinstance(asked.held, (tuple, list)) or len(asked.held) != 2:
         raise ArgumentError("validation_data is not a pair", "validation_data=(X_val, y_val)")
-    held = _pair(*asked.held, "validation ")
+    held = _pair(*asked.model._both(*asked.held, "validation "), "validation ")
     if held[0].shape[1:] != X.shape[1:]:
         raise ShapeError(
             f"validation X has rows of shape {held[0].shape[1:]}, X of {X.shape[1:]}",
@@ -372,8 +373,9 @@ def _twin(model: Sequential, X: Array) -> Sequential:
     Layers that learn from the samples themselves have seen them, as at the first step.
     """
     twin, known = model.copy(), np.where(np.abs(X) < 1e30, X, 0.0)
-    twin.metrics = ()
     twin._features(known[:2])  # only its shape matters
+    twin = twin._rows()
+    twin.metrics = ()
     return twin if twin._numbers.steps else twin.adapt(known)
 
 

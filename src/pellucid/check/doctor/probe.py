@@ -62,6 +62,6 @@ def probe(case: Case) -> Probe:
     carry_over(case.model, twin)
     rows = rng.permutation(rng.key(case.model.seed, "doctor rows"), len(case.X))[:ROWS]
     X = np.asarray(case.X, float)
-    codes = bool(case.model._built.entries)  # which have no size
+    codes = bool(case.model._built.selective)  # which have no size
     size = 1.0 if codes else float(np.sqrt(np.mean(X**2))) or 1.0
     return Probe(twin, X[rows] / max(size, 1.0), case.y[rows])

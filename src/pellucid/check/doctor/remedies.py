@@ -49,7 +49,7 @@ def without_constants(case: Case) -> Case:
 
 def scaled(case: Case) -> Case:
     """Return it with columns of mean 0 and deviation 1, by the training rows; codes stay codes."""
-    if case.model._built.entries:
+    if case.model._built.selective:
         return case
     flat = case.X.reshape(len(case.X), -1).astype(float)
     mean, spread = flat.mean(axis=0), flat.std(axis=0)
