@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.contestants import ENTRIES, OURS
+from bench.contestants import KNOWN, OURS
 from bench.jobs import Job
 from bench.pool import Pool, Worker, WorkerError
 from bench.stats import calibrated, ratios, spread
@@ -119,7 +119,7 @@ def ready(run: Run, name: str, job: Job, threads: int, wanted: float) -> Trainee
     else:
         epochs = proof * calibrated(seconds_of, wanted)
     for note in worker.ask("notes")["notes"]:
-        run.warn(f"{ENTRIES[name].title}: {note}")
+        run.warn(f"{KNOWN[name].title}: {note}")
         run.results["fallback"] = run.results.get("fallback", False) or "refused" in note
     return Trainee(worker, epochs, epochs * job.batches, max(0.0, first - again), loss)
 
@@ -145,7 +145,7 @@ def trained(
 
     slow = {
         name for name, one in ready_ones.items()
-        if not ENTRIES[name].main and one.epochs == 1 and one.turn() > quickest
+        if not KNOWN[name].main and one.epochs == 1 and one.turn() > quickest
     }  # fmt: skip
     turns: dict[str, Turn] = {name: one.step for name, one in ready_ones.items()}
     few = min(3, count)  # the long runs of those that no target is about
@@ -153,7 +153,7 @@ def trained(
     more = rounds(run, {n: t for n, t in turns.items() if n not in slow}, count - few)
     for name, one in ready_ones.items():
         if one.worker.restless:
-            run.warn(f"{ENTRIES[name].title}: its threads do not rest after a turn")
+            run.warn(f"{KNOWN[name].title}: its threads do not rest after a turn")
     return ready_ones, {name: values[name] + more.get(name, []) for name in values}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import environment
 from bench.choices import CHOICES, Choice
-from bench.contestants import ENTRIES, OURS, SWEEPERS
+from bench.contestants import KNOWN, OURS, SWEEPERS
 from bench.jobs import JOBS, Job
 from bench.measure import Options, Run, told, trained
 from bench.pool import Pool
@@ -57,7 +57,7 @@ def optimizers(run: Run) -> None:
         before = next(iter(who.values())).worker.ask("loss", initial=True)["loss"] if who else 0.0
         wrong = strays(losses, before, 0.15)
         for name, why in wrong.items():
-            run.warn(f"{choice.title}, {ENTRIES.get(name, SWEEPERS.get(name)).title}: {why}")
+            run.warn(f"{choice.title}, {KNOWN[name].title}: {why}")
         run.say(f"{choice.title}: {told(values)}")
         run.figure(
             "optimizers", key=key, title=choice.title, threads=1, unit="s", values=values,

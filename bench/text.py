@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.contestants import ENTRIES, MULTIPLIERS, SWEEPERS
+from bench.contestants import KNOWN, MULTIPLIERS
 from bench.stats import Spread
 
 OTHERS = {
@@ -15,7 +15,7 @@ OTHERS = {
     "import-torch": "`import torch` alone",
     "import-jax": "`import jax.numpy` alone",
 }
-TITLES = {name: e.title for name, e in (ENTRIES | SWEEPERS | MULTIPLIERS).items()} | OTHERS
+TITLES = {name: e.title for name, e in (KNOWN | MULTIPLIERS).items()} | OTHERS
 
 
 def number(x: float) -> str:

@@ -19,6 +19,7 @@ import random
 import signal
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ def model() -> Any:
 
 def train(backend: str, folder: Path | None = None) -> tuple[Any, Any]:
     """Train to the end, from wherever the folder is; return the model and its history."""
+    warnings.simplefilter("error")  # a kill leaves no damage that would be passed over
     made, X_y = model(), pc.data.moons(100, noise=0.3)
     more: dict[str, Any] = {"checkpoint": folder, "resume": True, "checkpoint_every": 1}
     history = made.fit(

@@ -190,6 +190,11 @@ def test_it_stops_when_nothing_is_better_for_a_while(
     assert bench._numbers.params.tolist() == [best] * 2 and bench._numbers.fixed[0] == -best
 
 
+def test_of_equal_values_the_first_is_the_best() -> None:
+    callback = pc.EarlyStopping("loss", patience=3)
+    assert Bench(callback).told([1.0] * 9) == 4 and callback.best_epoch == 1
+
+
 def test_the_reason_says_which_epoch_was_best() -> None:
     callback = pc.EarlyStopping("loss", patience=2)
     Bench(callback).told([3.0, 1.0, 2.0, 2.0, 0.0])
@@ -480,6 +485,10 @@ def test_epochs_that_are_told_together_share_their_time(monkeypatch: pytest.Monk
     clock.now += 20.0
     limit.on_epoch_end(10, {})  # 2 s each, so one more ends at 32 s
     assert limit.stopped
+    limit.seconds, limit.stopped = 53.0, ""
+    clock.now += 20.0
+    limit.on_epoch_end(20, {})  # at 50 s
+    assert not limit.stopped
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -821,6 +830,17 @@ def histogram_steps(folder: Path) -> list[int]:
             ]
             seen.append(event[2][0])
     return seen
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_histograms_are_of_the_parameters_of_their_epoch(tmp_path: Path, backend: str) -> None:
+    twin, seen = net(), []
+    hook = pc.LambdaCallback(on_epoch_end=lambda *_: seen.append(twin.params["W1"].sum()))
+    fit(twin, hook, backend=backend, epochs=60, batch_size=None)
+    fit(net(), pc.TensorBoard(tmp_path, histograms=1), backend=backend, epochs=60, batch_size=None)
+    values = [fields(fields(e[5][0])[1][0]) for e in told(tmp_path / "train") if 5 in e]
+    sums = [fields(v[5][0])[4][0] for v in values if v[1] == [b"parameters/W1"]]
+    np.testing.assert_allclose(sums, seen, 1e-12)
 
 
 def test_a_histogram_has_every_finite_value_once() -> None:

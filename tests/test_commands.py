@@ -121,6 +121,9 @@ def test_what_stands_in_the_run_folder(here: Path, said: Any) -> None:
     assert (told["status"], told["task"], told["seed"]) == ("done", "classification", 3)
     assert told["columns"]["classes"] == ["setosa", "versicolor", "virginica"]
     assert told["rows"] == {"train": 59, "validation": 13, "test": 18}
+    rows = rows_of(settled(COMMANDS["train"], {}, "flowers-run/config.toml"))
+    counts = np.bincount(rows.y[rows.train].astype(int))
+    assert told["guess"]["frequencies"] == pytest.approx((counts / 59).tolist(), rel=1e-12)
     assert told["data"]["bytes"] == (here / "flowers.csv").stat().st_size
     assert told["versions"]["pellucid"] == pc.__version__
     assert told["versions"]["numpy"] == np.__version__
@@ -201,6 +204,12 @@ def test_rare_classes_can_count_more(here: Path, said: Any) -> None:
         scores = json.loads((here / "rare-run" / "run.json").read_text())["scores"]
         found[weight] = scores["model"]["mean recall"]
     assert found["balanced"] > found["none"] + 0.1
+    weights = []
+    for weight in ("none", "balanced"):
+        options = ["--epochs=1", "--validation=0", "--backend=numpy", "--no-report", "--overwrite"]
+        said("train", "rare.csv", "--target", "y", "--class-weight", weight, *options)
+        weights.append(pc.load(here / "rare-run" / "model.safetensors")._numbers.params)
+    assert not np.array_equal(*weights)
 
 
 @pytest.mark.parametrize(("missing", "layer"), [

@@ -177,8 +177,10 @@ def test_a_run_that_has_ended_is_not_trained_again(tmp_path: Path) -> None:
     whole, stop = make(), EarlyStopping("loss", patience=10**6)
     history = fit(whole, tmp_path, callbacks=[stop])
     again = make()
-    found = fit(again, tmp_path, callbacks=[EarlyStopping("loss", patience=10**6), spy])
+    stop = EarlyStopping("loss", patience=10**6)
+    found = fit(again, tmp_path, callbacks=[stop, spy])
     assert same(again, whole) and dict(found) == dict(history) and not spy.seen
+    assert not stop._resumed  # and nothing of it is left for another run
     fewer = make()
     assert fit(fewer, tmp_path, epochs=2, callbacks=[EarlyStopping("loss", patience=10**6)]
                ).epochs == EPOCHS  # fmt: skip

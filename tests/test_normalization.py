@@ -115,9 +115,12 @@ def test_the_gradient_through_a_batch_is_the_textbooks() -> None:
 # -- training, on both backends --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("layer", [pc.BatchNorm(), pc.LayerNorm()], ids=["batch", "layer"])
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize(
+    ("layer", "shape", "dtype"),
+    [(pc.BatchNorm(), (3, 5), "float64"), (pc.LayerNorm(), (3, 5), "float64"),
+     (pc.BatchNorm(), (5,), "float32"), (pc.LayerNorm(), (5,), "float32")],
+    ids=["batch", "layer", "batch, float32", "layer, float32"],
+)  # fmt: skip
 @compiles
 def test_both_backends_train_alike(layer: Any, shape: Any, dtype: str) -> None:
     X, y = data(shape)
@@ -324,7 +327,7 @@ def test_a_sweep_gives_what_fit_gives() -> None:
     one = make(1)
     one.fit(X, y, epochs=3, verbose=0, backend="numpy")
     found = pc.sweep(make, X, y, epochs=3, seeds=[0, 1], verbose=0, backend="numpy")
-    twin = found.model(seed=1)
+    twin = found.model(1)
     np.testing.assert_array_equal(twin.predict(X), one.predict(X))
 
 

@@ -456,6 +456,18 @@ def test_both_backends_go_the_same_way(name: str, dtype: str) -> None:
         assert apart <= limit * np.linalg.norm(one["params"])
 
 
+def test_updates_are_counted_alike_where_a_division_is_inexact() -> None:
+    """49 · (1/49) is less than 1, and compiled loops divide that way."""
+    optimizer = pc.SGD(pc.Exponential(0.1, 0.5), 0.9, 0.5, accumulate=49, ema=0.9)
+    numbers = []
+    for backend in ("numpy", "numba"):
+        model = net(optimizer)
+        model.fit(X, Y, epochs=40, batch_size=4, verbose=0, backend=backend)
+        numbers.append(model._numbers.arrays)
+    for key in ("params", "average", "velocity"):
+        np.testing.assert_allclose(numbers[0][key], numbers[1][key], rtol=1e-11)
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_state_has_the_models_precision_and_starts_at_zero(name: str) -> None:
     for dtype in ("float32", "float64"):

@@ -53,6 +53,8 @@ CASES: dict[str, tuple[pc.Schedule, Callable[[int], float], Any]] = {
                                  lambda o, s: s.ConstantLR(o, 0.2, 7)),
     "steps": (pc.StepDecay(0.3, 9, 0.7), lambda t: 0.3 * 0.7 ** (t // 9),
               lambda o, s: s.StepLR(o, 9, 0.7)),
+    "steps of 49": (pc.StepDecay(0.3, 49, 0.5), lambda t: 0.3 * 0.5 ** (t // 49),
+                    lambda o, s: s.StepLR(o, 49, 0.5)),
     "multi-step": (pc.MultiStep(0.3, [5, 6, 40], 0.2),
                    lambda t: 0.3 * 0.2 ** sum(t >= m for m in (5, 6, 40)),
                    lambda o, s: s.MultiStepLR(o, [5, 6, 40], 0.2)),
@@ -76,6 +78,8 @@ CASES: dict[str, tuple[pc.Schedule, Callable[[int], float], Any]] = {
                              None),
     "restarts": (pc.CosineRestarts(0.3, 11), lambda t: restarts(0.3, 11, 1, 0.0, t),
                  lambda o, s: s.CosineAnnealingWarmRestarts(o, 11)),
+    "restarts after 49": (pc.CosineRestarts(0.3, 49), lambda t: restarts(0.3, 49, 1, 0.0, t),
+                          lambda o, s: s.CosineAnnealingWarmRestarts(o, 49)),
     "restarts, longer": (pc.CosineRestarts(0.3, 4, 2, 0.01),
                          lambda t: restarts(0.3, 4, 2, 0.01, t),
                          lambda o, s: s.CosineAnnealingWarmRestarts(o, 4, 2, 0.01)),
@@ -204,7 +208,8 @@ def test_a_schedule_does_not_change_the_precision(name: str) -> None:
     assert [array.dtype for array in scope["seen"]] == [np.float32]
 
 
-COMPILED = ["steps", "multi-step", "polynomial", "cosine", "restarts, longer",
+# 49 · (1/49) is less than 1, and compiled loops divide that way
+COMPILED = ["steps of 49", "multi-step", "polynomial", "restarts after 49", "restarts, longer",
             "one cycle, three phases", "warm-up, then cosine", "joined"]  # fmt: skip
 
 

@@ -54,6 +54,9 @@ SWEEPERS = {  # in the section on optimizers only
 }
 
 
+KNOWN = ENTRIES | SWEEPERS
+
+
 MULTIPLIERS = {
     entry.name: entry
     for entry in [
@@ -93,5 +96,5 @@ class Contestant(Protocol):
 
 def contestant(name: str) -> Any:
     """Import a contestant's library; return its class."""
-    entry = (ENTRIES | SWEEPERS | MULTIPLIERS)[name]
+    entry = (KNOWN | MULTIPLIERS)[name]
     return getattr(importlib.import_module(f"bench.contestants.{entry.module}"), entry.maker)

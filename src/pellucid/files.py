@@ -7,7 +7,6 @@ that ends in .part; the next to write a file of that name takes such litter away
 from __future__ import annotations
 
 import os
-import platform
 import time
 import zlib
 from collections.abc import Iterable, Iterator
@@ -78,6 +77,8 @@ def _parts(target: Path) -> Iterator[Path]:
 
 def _here() -> str:
     """Return a name for this machine and process."""
+    import platform  # which takes a while to import
+
     return f"{zlib.crc32(platform.node().encode()):08x}-{os.getpid()}"
 
 

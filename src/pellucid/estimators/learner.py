@@ -7,7 +7,8 @@ Learner   the base of both estimators
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -91,29 +92,40 @@ class Learner(parts.BaseEstimator):  # type: ignore[misc]
         Raises: ValueError, TypeError for what cannot be learned from; NonFiniteError where training
         became NaN or Inf.
         """
-        self._check()
-        again = bool(self.warm_start) and self._fitted
-        X, y = self._valid(X, y, reset=not again)
-        samples, task = self._samples(X, y, sample_weight, self._task if again else None)
-        seed = self.model_.seed if again else self._drawn()
-        train, held = self._held_out(samples, seed)
-        if not again:
-            self._begin(train, task, seed)
-        self._train(train, held, self.max_iter)
+        with self._unless_refused():
+            again = bool(self.warm_start) and self._fitted
+            X, y = self._valid(X, y, reset=not again)
+            samples, task = self._samples(X, y, sample_weight, self._task if again else None)
+            seed = self.model_.seed if again else self._drawn()
+            train, held = self._held_out(samples, seed)
+            if not again:
+                self._begin(train, task, seed)
+            self._train(train, held, self.max_iter)
         return self
 
     def _more(self, X: Any, y: Any, sample_weight: Any, task: Any) -> Any:
         """Learn from further rows, once over all of them."""
-        self._check()
-        again = self._fitted
-        X, y = self._valid(X, y, reset=not again)
-        samples, task = self._samples(X, y, sample_weight, self._task if again else task)
-        if not again:
-            self._begin(replace(samples, count=STREAM), task, self._drawn())
-        else:
-            self._see(samples)
-        self._train(samples, None, None)
+        with self._unless_refused():
+            again = self._fitted
+            X, y = self._valid(X, y, reset=not again)
+            samples, task = self._samples(X, y, sample_weight, self._task if again else task)
+            if not again:
+                self._begin(replace(samples, count=STREAM), task, self._drawn())
+            else:
+                self._see(samples)
+            self._train(samples, None, None)
         return self
+
+    @contextmanager
+    def _unless_refused(self) -> Iterator[None]:
+        """Stay as it was before, where settings or data cannot be meant, or training failed."""
+        before = dict(vars(self))
+        try:
+            self._check()
+            yield
+        except Exception:
+            self.__dict__ = before
+            raise
 
     @property
     def _fitted(self) -> bool:

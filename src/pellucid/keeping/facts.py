@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -115,6 +114,8 @@ def _plain(value: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """Return what computes here: other versions may round otherwise."""
+    import platform  # which takes a while to import
+
     return {
         "pellucid": _version.__version__,
         "numpy": np.__version__,

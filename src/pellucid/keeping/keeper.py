@@ -87,13 +87,14 @@ class Keeper(Callback):
     def prepare(self) -> None:
         """Write what a run needs to be looked at later: its data, and the model that it begins as.
 
-        Raises: OSError where that cannot be written.
+        Raises: OSError where that cannot be written, at the beginning.
         """
         self.folder.sweep()
-        if self.task.small and not (self.resumed and self.folder.data.is_file()):
-            store(self.task, self.folder.data)
         if not self.resumed:
+            self._write_data()
             self._write()
+        elif not self.folder.data.is_file():
+            self._try(self._write_data)
 
     def note(self, epoch: int) -> None:
         """Note how the learning rate is scaled, up to this epoch."""
@@ -171,6 +172,10 @@ class Keeper(Callback):
         path = self.folder.checkpoint(self.numbers.steps)
         self._write_numbers({**arrays(self.task.model), **kept}, mark, callbacks, path)
         self.folder.thin()
+
+    def _write_data(self) -> None:
+        if self.task.small:
+            store(self.task, self.folder.data)
 
     def _write_model(self) -> None:
         mark = digest(self.numbers)

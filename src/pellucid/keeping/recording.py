@@ -75,7 +75,7 @@ class Recording:
         Raises: ArgumentError where the run was made otherwise, or cannot be kept; the model is then
         as it was.
         """
-        history = History(how)
+        history, kept = History(how), list[tuple[Callback, Any]]()
         if self.told is None:
             packed(callbacks)  # refuses what no file can hold, before there is a run
             names = [type(c).__name__ for c in callbacks]
@@ -83,18 +83,25 @@ class Recording:
             self.folder.write(self.told)
         else:
             check_same(self.told, task.facts(), self.folder.path)
-            self._go_on(task.model, callbacks, history)
+            kept = self._go_on(task.model, callbacks, history)
         self.keeper = Keeper(self.folder, task, callbacks, history, self.every, bool(self.state))
         self.keeper.prepare()
         self.done = self._has_ended(task, history)
+        for callback, value in kept if not self.done else ():
+            callback.take_back(value)
         return history
 
     def around(self, callbacks: Sequence[Callback]) -> list[Callback]:
         """Return the callbacks, with those before and after them that keep the run."""
         return [Ending(self.keeper), *callbacks, self.keeper]
 
-    def _go_on(self, model: Any, callbacks: Sequence[Callback], history: History) -> None:
-        """Take all to the last whole checkpoint; leave it as it is where there is none."""
+    def _go_on(
+        self, model: Any, callbacks: Sequence[Callback], history: History
+    ) -> list[tuple[Callback, Any]]:
+        """Take the model to the last whole checkpoint, where there is one.
+
+        Returns: what the callbacks kept, for each that did.
+        """
         rows = self.folder.log.read()
         for step in reversed(self.folder.steps()):
             try:
@@ -104,12 +111,11 @@ class Recording:
                 told = f"a checkpoint is passed over, for the one before: {why}"
                 warnings.warn(told, TrainingWarning, stacklevel=2)
                 continue
-            for callback, value in kept:
-                callback.take_back(value)
             history_of(rows[: self.state["epochs"]], history)
             history.stopped = self.state["stopped"]
-            return
+            return kept
         self._check_first(model, "it has no whole checkpoint, and the model is not as it was then")
+        return []
 
     def _taken(
         self, model: Any, step: int, rows: int, callbacks: Sequence[Callback]

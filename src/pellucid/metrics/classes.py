@@ -12,7 +12,16 @@ import numpy as np
 from pellucid import ops
 from pellucid.errors import ArgumentError, one_of
 from pellucid.graph import Array
-from pellucid.metrics.metric import Metric, Task, Values, each, known_as, places, ratio
+from pellucid.metrics.metric import (
+    Each,
+    Metric,
+    Task,
+    Values,
+    each,
+    known_as,
+    places,
+    ratio,
+)
 
 Average = Literal["auto", "binary", "macro", "micro", "weighted"]
 AVERAGES = ("auto", "binary", "macro", "micro", "weighted")
@@ -128,7 +137,7 @@ class Precision(Metric):
     def parts(self, prediction: Values, target: Values, task: Task) -> Mapping[str, Values]:
         """Return true, predicted and, where classes are told apart, actual positives."""
         found = positives(prediction, target, task, self.average, self.threshold)
-        return found.by_class or found.without("actual_positives")
+        return without(found, "actual_positives")
 
     def result(self, means: Mapping[str, Array]) -> Array:
         """Return true positives / predicted positives."""
@@ -166,7 +175,7 @@ class Recall(Metric):
     def parts(self, prediction: Values, target: Values, task: Task) -> Mapping[str, Values]:
         """Return true, actual and, where classes are told apart, predicted positives."""
         found = positives(prediction, target, task, self.average, self.threshold)
-        return found.by_class or found.without("predicted_positives")
+        return without(found, "predicted_positives")
 
     def result(self, means: Mapping[str, Array]) -> Array:
         """Return true positives / actual positives."""
@@ -207,8 +216,7 @@ class F1(Metric):
 
     def parts(self, prediction: Values, target: Values, task: Task) -> Mapping[str, Values]:
         """Return true, predicted and actual positives."""
-        found = positives(prediction, target, task, self.average, self.threshold)
-        return found.by_class or found.without()
+        return positives(prediction, target, task, self.average, self.threshold)
 
     def result(self, means: Mapping[str, Array]) -> Array:
         """Return 2 true positives / (predicted positives + actual positives)."""
@@ -220,27 +228,10 @@ class F1(Metric):
         return nothing_positive(self.label, self.average, target, weights, task)
 
 
-@dataclass(frozen=True, eq=False)
-class Positives:
-    """What is predicted positive, what is, and what is both; (n, classes), or (n, outputs)."""
-
-    values: dict[str, Values]
-    apart: bool  # each class has its own averages
-
-    @property
-    def by_class(self) -> dict[str, Values]:
-        """All of them for each class; nothing where classes are not told apart."""
-        return {k: each(v) for k, v in self.values.items()} if self.apart else {}
-
-    def without(self, *names: str) -> dict[str, Values]:
-        """All of them but some, each as a single share."""
-        return {k: v for k, v in self.values.items() if k not in names}
-
-
 def positives(
     prediction: Values, target: Values, task: Task, average: Average, threshold: float | None
-) -> Positives:
-    """Return what is counted for precision and recall."""
+) -> dict[str, Values]:
+    """Return what is predicted positive, what is, and what is both; for each class, or in all."""
     said, true = task.said(prediction, threshold), task.true(target)
     said, true = known_as(said, "predicted"), known_as(true, "actual")
     single = said.ndim < 2 or said.shape[-1] == 1
@@ -256,7 +247,14 @@ def positives(
         "predicted_positives": said,
         "actual_positives": true,
     }
-    return Positives(values, average in ("macro", "weighted") or (average == "auto" and not single))
+    if average in ("macro", "weighted") or (average == "auto" and not single):
+        return {name: each(value) for name, value in values.items()}
+    return values
+
+
+def without(found: dict[str, Values], name: str) -> dict[str, Values]:
+    """Leave out what is not needed, where classes are not told apart."""
+    return {k: v for k, v in found.items() if k != name or isinstance(v, Each)}
 
 
 def _two(yes: Values) -> Values:

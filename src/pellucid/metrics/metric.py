@@ -73,11 +73,13 @@ def known_as(x: Values, name: str) -> Values:
     return ops.named(x, name) if isinstance(x, Node) else x
 
 
-@dataclass(frozen=True)
 class Each:
     """Values that are averaged for each class, not over the classes: (n, classes) -> (classes,)."""
 
-    values: Values
+    __slots__ = ("values",)
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
 
 
 def each(values: Values) -> Each:

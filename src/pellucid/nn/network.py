@@ -17,7 +17,7 @@ import numpy as np
 
 from pellucid import dims, ops, rng
 from pellucid.dims import Shape, symbol
-from pellucid.errors import ArgumentError, ShapeError
+from pellucid.errors import ArgumentError, ShapeError, one_of
 from pellucid.graph import Array, Node, evaluate, lift, order, symbolic
 from pellucid.nn.init import Initializer
 from pellucid.nn.layer import Composite, Draw, Layer, Parameter, Shared
@@ -256,7 +256,7 @@ class _Builder:
         """Put one more layer on top of the output x; return it in its place, and its own output."""
         if isinstance(layer, Composite):
             return self._compose(layer, x)
-        wanted, kept = layer.parameters(x.shape[1:]), layer.state(x.shape[1:])
+        wanted, kept = _declared(layer, x.shape[1:])
         self.number += bool(wanted or kept)
         owner = self._owner(layer, wanted, kept)
         walk = Walk({name: self.leaves[name] for _, name in owner})
@@ -300,6 +300,24 @@ class _Builder:
         self.slots[name], self.counts[where] = slot, slot.stop
         self.leaves[name] = symbolic(name, p.shape)
         return name
+
+
+def _declared(layer: Layer, shape: Shape) -> tuple[dict[str, Parameter], dict[str, Parameter]]:
+    """Return what a layer learns and keeps; refuse what are no parameters by name."""
+    found = layer.parameters(shape), layer.state(shape)
+    for method, arrays in zip(("parameters", "state"), found, strict=True):
+        plain = isinstance(arrays, Mapping) and all(isinstance(k, str) for k in arrays)
+        if not plain or not all(isinstance(p, Parameter) for p in arrays.values()):
+            raise ArgumentError(
+                f"{type(layer).__name__}.{method} gives {arrays!r}",
+                'return arrays by name: {"W": pc.Parameter((3, 8), pc.He())}',
+            )
+    for key in found[0].keys() & found[1].keys():
+        raise ArgumentError(
+            f"{type(layer).__name__} both learns {key!r} and keeps it as state",
+            "give one of them another name",
+        )
+    return found
 
 
 def _check_slot(layer: Layer, key: str, name: str, taken: Container[str]) -> None:
@@ -405,7 +423,9 @@ class Walk:
         if _admits(placed.layer):
             _check_given(placed.layer, x)
         # a layer that is shared goes on from the state that its first place has left
-        own = {key: self.state.get(name, self.p[name]) for key, name in placed.owner}
+        own = _Own(
+            placed.layer, {k: self.state.get(name, self.p[name]) for k, name in placed.owner}
+        )
         out, state = self._output(placed.layer, x, own)
         names = dict(placed.owner)
         news = {k: _new_state(placed.layer, k, lift(new), own) for k, new in state.items()}
@@ -420,12 +440,28 @@ class Walk:
         except NothingDrawn:
             self.left_out.append(layer)
             found = layer(x, own)
-        out, state = found if isinstance(found, tuple) else (found, {})
+        out, state = found if isinstance(found, tuple) and len(found) == 2 else (found, {})
+        if isinstance(out, tuple) or not isinstance(state, Mapping):
+            raise ArgumentError(
+                f"{type(layer).__name__}.train returned {found!r}",
+                "return the output, or (output, {name: new value}) for names of state(shape)",
+            )
         return lift(out), state
 
     def _note(self, name: str, node: Node) -> None:
         if not any(known is node for known in self.values.values()):
             self.values[_fresh(name, {**self.p, **self.values})] = node
+
+
+class _Own(dict[str, Node]):
+    """A layer's arrays by the names that it gave them; another name is an error that says so."""
+
+    def __init__(self, layer: Layer, arrays: Mapping[str, Node]) -> None:
+        self.update(arrays)
+        self.layer = layer
+
+    def __missing__(self, key: str) -> Node:
+        raise one_of(f"array of {type(self.layer).__name__}", key, self)
 
 
 def _new_state(layer: Layer, key: str, new: Node, own: Mapping[str, Node]) -> Node:

@@ -178,10 +178,16 @@ class Optimizer:
 
     def rate(self, t: Node) -> Node:
         """Return the learning rate of step t, by the schedule."""
-        done = ops.floor((t - 1) / self.accumulate) if self.accumulate > 1 else t - 1
-        rate = lift(scheduled(self.learning_rate, ops.named(done, "done")))
+        rate = lift(scheduled(self.learning_rate, ops.named(self._done(t), "done")))
         # a Python number that is fixed stays one, which yields to the precision of arrays
         return rate if rate.is_constant else ops.named(rate, "learning_rate")  # type: ignore[no-any-return]
+
+    def _done(self, t: Node) -> Node:
+        """Return how many updates came before step t."""
+        if self.accumulate == 1:
+            return t - 1
+        # half way between whole numbers: compiled loops may multiply by 1/accumulate instead
+        return ops.floor((t - 0.5) / self.accumulate)  # type: ignore[no-any-return]
 
     def rate_at(self, step: int, scale: float) -> float:
         """Return the learning rate of step 1, 2, … as a number."""
@@ -210,7 +216,7 @@ class Optimizer:
         if self.accumulate == 1:
             return self._averaged(p, limited, state, t, rate, decay)
         due = ops.named(t % self.accumulate == 0, "due")
-        count = ops.named(t / self.accumulate, "updates")
+        count = ops.named(self._done(t) + 1, "updates")
         new, kept = self._averaged(p, limited, state, count, rate, decay)
         kept = {name: ops.where(due, x, state[name]) for name, x in kept.items()}
         kept["accumulated"] = ops.where(due, 0.0, self._gathered(g, state))

@@ -15,6 +15,8 @@ from pellucid.optim.checks import ascending, check_number, not_negative, positiv
 from pellucid.optim.schedule import Schedule, base_of, scheduled
 
 # What a formula computes of t where it is not in use must be a number too: so t is kept within it.
+# Compiled loops may multiply by 1/k where a formula divides by k. A whole number may then come out
+# a little below itself, so what is floored lies half way between two of them.
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class StepDecay(Schedule):
 
     def __call__(self, t: Node) -> Any:
         """Return the rate after t updates."""
-        return self.learning_rate * self.factor ** ops.floor(t / self.every)
+        return self.learning_rate * self.factor ** ops.floor((t + 0.5) / self.every)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,9 @@ class Polynomial(Schedule):
 
     def __call__(self, t: Node) -> Any:
         """Return the rate after t updates."""
-        left = 1 - ops.minimum(t, self.steps) / self.steps
+        left = (self.steps - ops.minimum(t, self.steps)) / self.steps
+        if not self.power.is_integer():  # a little below 0, it would have no such power
+            left = ops.maximum(left, 0.0)
         left = left if self.power == 1 else left**self.power
         return self.end + (self.learning_rate - self.end) * left
 
@@ -237,8 +241,8 @@ class CosineRestarts(Schedule):
     def __call__(self, t: Node) -> Any:
         """Return the rate after t updates."""
         if self.growth == 1:
-            cycles = t / self.steps
-            return _bent(self.learning_rate, self.end, cycles - ops.floor(cycles))
+            within = t - self.steps * ops.floor((t + 0.5) / self.steps)
+            return _bent(self.learning_rate, self.end, within / self.steps)
         length = self.growth ** self._cycle(t)  # in units of the first
         start = (length - 1) / (self.growth - 1)
         return _bent(self.learning_rate, self.end, (t / self.steps - start) / length)
