@@ -22,7 +22,7 @@ MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-bare test-slow conformance conformance-setup check lint types docs fix bench \
-        bench-parts doctor-bench slips-bench faults clean
+        bench-parts doctor-bench slips-bench sklearn-bench faults clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -75,6 +75,9 @@ doctor-bench: $(VENV)/.has-numpy  ## how often the doctor is right: bench/DOCTOR
 
 slips-bench: $(VENV)/.has-numpy  ## slips in backward passes, caught and named: bench/SLIPS.md
 	@$(BIN)/python -m bench.slips $(ARGS)
+
+sklearn-bench: $(VENV)/.has-test  ## the estimators beside scikit-learn's networks: bench/SKLEARN.md
+	@$(BIN)/python -m bench.estimators $(ARGS)
 
 faults: $(VENV)/.has-test  ## plant faults in the code: each must make some test fail
 	@$(BIN)/python scripts/plant_faults.py $(ARGS)

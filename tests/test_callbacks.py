@@ -1122,8 +1122,8 @@ def test_speed_and_time_left_are_those_of_what_was_trained_here(
     out = Screen()
     bar = pc.Progress(out, width=8)
     bar.on_train_begin({"epochs": 100, "batches": 1, "samples": 50})
-    bar.on_epoch_begin(60, {})
     for epoch in range(60, 70):
+        bar.on_epoch_begin(epoch, {})
         now[0] += 2.0
         bar.on_epoch_end(epoch, {"loss": 0.5})
     assert (

@@ -828,10 +828,12 @@ def test_the_folder_can_be_read_without_this_library(tmp_path: Path) -> None:
 def test_values_that_are_no_numbers_are_kept(tmp_path: Path) -> None:
     log = Folder(tmp_path).log
     logs = {"a": float("nan"), "b": float("inf"), "c": -float("inf"), "d": 0.1}
-    log.append([{"epoch": 1, "step": 2, "seconds": 0.5, "logs": logs}])
+    columns: dict[str, list[float]] = {"step": [2], "seconds": [0.5]}
+    log.append(0, columns, {1: {"digest": "abc"}}, {name: [x] for name, x in logs.items()})
     text = (tmp_path / "history.jsonl").read_text()
     json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     (row,) = Folder(tmp_path).log.read()
+    assert row["digest"] == "abc" and (row["step"], row["seconds"]) == (2, 0.5)
     assert np.array_equal([*row["logs"].values()], [*logs.values()], equal_nan=True)
 
 

@@ -162,7 +162,8 @@ def test_auc_is_that_of_the_epochs_end(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_callback_that_changes_the_model_is_seen(backend: str) -> None:
+@pytest.mark.parametrize("metrics", [["recall", "rmse"], ["recall", "auc", "rmse"]])
+def test_a_callback_that_changes_the_model_is_seen(metrics: list[str], backend: str) -> None:
     """Where it does so after the last step of an epoch, held-out samples are evaluated after it."""
 
     class Reset(pc.Callback):
@@ -170,12 +171,11 @@ def test_a_callback_that_changes_the_model_is_seen(backend: str) -> None:
             if batch == 7:
                 self.model.params["W2"][...] = 0
 
-    metrics = ["recall", "auc", "rmse"]
     built = model("one", metrics, optimizer=pc.SGD(0.1))
     history = fit(built, "one", callbacks=[Reset()], backend=backend, validation_data=(X, YES))
     for name in metrics:
         assert history[f"val_{name}"] == [pytest.approx(built.evaluate(X, YES)[name], rel=1e-12)]
-    assert history["auc"] == [0.5]
+    assert history.get("auc", [0.5]) == [0.5]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -289,30 +289,39 @@ def cut(count: int, edges: list[int]) -> list[slice]:
 CASES = [(task, metric) for task, (_, _, _, metrics, _) in TASKS.items() for metric in metrics]
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("task", TASKS)
+@settings(max_examples=12, deadline=None)
 @given(
-    case=st.sampled_from(CASES),
     seed=st.integers(0, 2**16),
     edges=st.lists(st.integers(0, 60), max_size=6),
     merged=st.booleans(),
     weighted=st.booleans(),
 )
 def test_any_partition_gives_the_same(
-    case: tuple[str, Metric], seed: int, edges: list[int], merged: bool, weighted: bool
+    task: str, seed: int, edges: list[int], merged: bool, weighted: bool
 ) -> None:
     """Batches of any size, the empty one and single samples included, and merged streams."""
-    (task, metric), rng = case, np.random.default_rng(seed)
-    y, targets = TASKS[task][2], TASKS[task][4]
-    shape = (N, np.shape(y)[1] if np.ndim(y) > 1 else 3 if y is LABELS else 1)
-    p = np.round(rng.random(shape), 1)  # so that there are ties
-    w = rng.random(N) if weighted else np.ones(N)
-    whole = metric(p, y, w, targets=targets)
-    parts = [metric.stream(targets).update(p[s], y[s], w[s]) for s in cut(N, edges)]
-    total = metric.stream(targets)
-    for rows, part in zip(cut(N, edges), parts, strict=True):
-        _ = total.merge(part) if merged else total.update(p[rows], y[rows], w[rows])
-    assert total.result() == pytest.approx(whole, rel=1e-11, abs=1e-13)
-    assert total.samples == N
+    rng = np.random.default_rng(seed)
+    p, w = some_predictions(task, rng), rng.random(N) if weighted else np.ones(N)
+    for metric in TASKS[task][3]:
+        y, targets = TASKS[task][2], TASKS[task][4]
+        total, whole = metric.stream(targets), metric(p, y, w, targets=targets)
+        for s in cut(N, edges):
+            batch = p[s], y[s], w[s]
+            if merged:
+                total.merge(metric.stream(targets).update(*batch))
+            else:
+                total.update(*batch)
+        assert total.result() == pytest.approx(whole, rel=1e-11, abs=1e-13), metric
+        assert total.samples == N
+
+
+def some_predictions(task: str, rng: np.random.Generator) -> Any:
+    """Return numbers in the shape of a task's outputs, with many ties."""
+    y = TASKS[task][2]
+    return np.round(
+        rng.random((N, np.shape(y)[1] if np.ndim(y) > 1 else 3 if y is LABELS else 1)), 1
+    )
 
 
 def test_a_weight_is_a_number_of_copies() -> None:
@@ -320,9 +329,7 @@ def test_a_weight_is_a_number_of_copies() -> None:
     for task, metric in CASES:
         if isinstance(metric, pc.R2):
             continue  # below
-        y, targets = TASKS[task][2], TASKS[task][4]
-        shape = (N, np.shape(y)[1] if np.ndim(y) > 1 else 3 if y is LABELS else 1)
-        p = np.round(RNG.random(shape), 1)
+        p, y, targets = some_predictions(task, RNG), TASKS[task][2], TASKS[task][4]
         copies = metric(np.repeat(p, counts, 0), np.repeat(y, counts, 0), targets=targets)
         assert metric(p, y, counts, targets=targets) == pytest.approx(copies, rel=1e-11), metric
 

@@ -243,11 +243,14 @@ def test_metrics_see_the_labels_as_they_are_and_files_keep_the_smoothing(tmp_pat
     again = pc.load(model.save(tmp_path / "m"))
     assert again.loss_function == model.loss_function
     assert again.evaluate(ROWS, y) == model.evaluate(ROWS, y)
-    assert pc.Sequential([pc.Dense(2)], loss=pc.LabelSmoothing(0.0)).loss_function.name == "cce_logits"
+    assert (
+        pc.Sequential([pc.Dense(2)], loss=pc.LabelSmoothing(0.0)).loss_function.name == "cce_logits"
+    )
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"amount": 1.0}, {"amount": -0.1}, {"loss": "mse"}, {"loss": "hinge"}, {"loss": "no"}],
+    "wrong",
+    [{"amount": 1.0}, {"amount": -0.1}, {"loss": "mse"}, {"loss": "hinge"}, {"loss": "no"}],
     ids=str,
 )  # fmt: skip
 def test_smoothing_that_cannot_be_meant(wrong: Any) -> None:

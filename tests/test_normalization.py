@@ -352,15 +352,11 @@ def test_replayed_steps_meet_the_same_statistics() -> None:
 # -- PyTorch ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.conformance
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("kind", ["BatchNorm1d", "LayerNorm"])
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_100_steps_are_those_of_pytorch(shape: Any, kind: str, backend: str) -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is the reference here")
-    X, y = data(shape)
-    model = model_of(pc.BatchNorm() if kind == "BatchNorm1d" else pc.LayerNorm(), shape)
-    p = {k: torch.tensor(np.array(v), requires_grad=True) for k, v in model.params.items()}
+def theirs(kind: str, shape: Any, arrays: Any) -> tuple[Any, list[Any], Any]:
+    """The network in PyTorch: its parameters by our names, its norms, and its formula."""
+    import torch
+
+    p = {k: torch.tensor(np.array(v), requires_grad=True) for k, v in arrays.items()}
     norms = [getattr(torch.nn, kind)(shape[-1], dtype=torch.float64) for _ in range(2)]
     for k, norm in enumerate(norms, 1):
         norm.weight, norm.bias = (
@@ -373,26 +369,33 @@ def test_100_steps_are_those_of_pytorch(shape: Any, kind: str, backend: str) -> 
             x = act(norm(x.reshape(-1, shape[-1])).reshape(x.shape))
         return x.reshape(len(x), -1) @ p["W3"] + p["b3"]
 
+    return p, norms, forward
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", ["BatchNorm1d", "LayerNorm"])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_100_steps_are_those_of_pytorch(shape: Any, kind: str, backend: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is the reference here")
+    X, y = data(shape)
+    model = model_of(pc.BatchNorm() if kind == "BatchNorm1d" else pc.LayerNorm(), shape)
+    p, norms, forward = theirs(kind, shape, model.params)
     optimizer = torch.optim.SGD(p.values(), 0.05, momentum=0.9)
-    for _ in range(EPOCHS):
-        for start in range(0, ROWS, BATCH):
-            rows = slice(start, start + BATCH)
-            optimizer.zero_grad()
-            loss = torch.nn.functional.mse_loss(forward(torch.tensor(X[rows])),
-                                                torch.tensor(y[rows]))  # fmt: skip
-            loss.backward()
-            optimizer.step()
+    for k in range(EPOCHS * ROWS // BATCH):
+        rows = slice(k * BATCH % ROWS, k * BATCH % ROWS + BATCH)
+        optimizer.zero_grad()
+        out = forward(torch.tensor(X[rows]))
+        torch.nn.functional.mse_loss(out, torch.tensor(y[rows])).backward()
+        optimizer.step()
     model.fit(X, y, epochs=EPOCHS, batch_size=BATCH, shuffle=False, verbose=0, backend=backend)
-    for name, theirs in p.items():
-        np.testing.assert_allclose(
-            model.params[name], theirs.detach().numpy(), rtol=1e-10, atol=1e-11
-        )
-    for norm in norms:
+    found = {name: tensor.detach().numpy() for name, tensor in p.items()}
+    for k, norm in enumerate(norms, 1):
         norm.eval()
-    if kind == "BatchNorm1d":
-        for k, norm in enumerate(norms, 1):
-            for name in ("running_mean", "running_var"):
-                theirs = getattr(norm, name).numpy()
-                np.testing.assert_allclose(model.buffers[f"{name}{k}"], theirs, rtol=1e-10)
-    theirs = forward(torch.tensor(X)).detach().numpy()
-    np.testing.assert_allclose(model.predict(X), theirs, rtol=1e-10, atol=1e-11)
+        if kind == "BatchNorm1d":
+            found[f"running_mean{k}"] = norm.running_mean.numpy()
+            found[f"running_var{k}"] = norm.running_var.numpy()
+    for name, array in {**model.params, **model.buffers}.items():
+        np.testing.assert_allclose(array, found[name], rtol=1e-10, atol=1e-11)
+    want = forward(torch.tensor(X)).detach().numpy()
+    np.testing.assert_allclose(model.predict(X), want, rtol=1e-10, atol=1e-11)

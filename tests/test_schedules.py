@@ -305,6 +305,15 @@ def test_a_schedule_of_ones_own() -> None:
     with pytest.raises(NotImplementedError, match="define __call__"):
         pc.Schedule().at(0)
 
+    @dataclass(frozen=True)
+    class Listed(pc.Schedule):
+        learning_rate: list[float]
+
+        def __call__(self, t: Any) -> Any:
+            return pc.where(t < 2, self.learning_rate[0], self.learning_rate[1])
+
+    assert [Listed([0.1, 0.2]).at(t) for t in range(3)] == [0.1, 0.1, 0.2]
+
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_schedules_are_frozen_values(case: Any) -> None:

@@ -82,18 +82,20 @@ def chosen(
 def machine(stepper: Stepper, kind: Kind) -> Any:
     """Return the run compiled, once for a model."""
     if kind not in stepper.machines:
-        run = _printed(lambda: stepper.run(kind))
-        stepper.machines[kind] = stepper.shared.get(("machine", *kind), lambda _: _compiled(run))
-        jit_cache.remember(_mark(stepper.plan, *kind))
+        make = partial(_compiled, make=lambda _: stepper.run(kind), mark=kind)
+        stepper.machines[kind] = stepper.shared.get(("machine", *kind), make)
     return stepper.machines[kind]
 
 
-def _compiled(run: Any) -> Any:
-    """Return a printed run with its machine code."""
+def _compiled(plan: Blueprint, make: Callable[[Blueprint], Any], mark: tuple[Any, ...]) -> Any:
+    """Return a printed run with its machine code, and remember that the disk has it."""
     from pellucid import jit
     from pellucid.compiled import Machine, unit
 
-    return Machine(run, jit.compiled(unit(run)))
+    run = _printed(lambda: make(plan))
+    made = Machine(run, jit.compiled(unit(run)))
+    jit_cache.remember(_mark(plan, *mark))
+    return made
 
 
 def working(stepper: Stepper) -> list[tuple[Shape, Any]]:
@@ -148,10 +150,14 @@ class Reading:
         from pellucid.compiled import Forward
 
         if self.compiled is None:
-            key = ("forward", self.raw)
-            forward = self.shared.get(key, lambda plan: _forward(plan, self.raw))
-            self.compiled = Forward(forward, self.plan.net, numbers)
-            jit_cache.remember(_mark(self.plan, "predict", self.raw))
+            make = partial(_compiled, make=self._forward, mark=("predict", self.raw))
+            machine = self.shared.get(("forward", self.raw), make)
+            self.compiled = Forward(machine, self.plan.net, numbers)
+
+    def _forward(self, plan: Blueprint) -> Any:
+        from pellucid.runs import predicting
+
+        return predicting(plan, self.raw)
 
     def __call__(self, numbers: Numbers, X: Array, backend: str) -> Array:
         """Return the prediction for every row, as an array of the caller's own."""
@@ -168,12 +174,6 @@ class Reading:
 def _reader(plan: Blueprint, raw: bool) -> tuple[Program, Runner]:
     program = plan.predict(raw)
     return program, Runner(program)
-
-
-def _forward(plan: Blueprint, raw: bool) -> Any:
-    from pellucid.runs import predicting
-
-    return _compiled(_printed(lambda: predicting(plan, raw)))
 
 
 def reading(plan: Blueprint, raw: bool, numbers: Numbers, trained: bool) -> Reading:

@@ -83,8 +83,7 @@ class Drive:
     def take(self, most: int) -> bool:
         """Take so many steps; return whether all went well."""
         self.clock[4] = most
-        step = self.numbers.steps + 1 - self.numbers.since
-        self.arrays["rates"][0] = self.optimizer.rate_at(step, self.numbers.scale)
+        self.arrays["rates"][0] = self.optimizer.given_rate(self.numbers.scale)
         failed = self.call()
         self.numbers.epochs, _, self.numbers.steps = self.clock[:3].tolist()
         return not failed

@@ -31,6 +31,7 @@ from pellucid.gate import Gate as Gate
 from pellucid.graph import Node as Node
 from pellucid.graph import value as value
 from pellucid.history import History as History
+from pellucid.losses import LabelSmoothing as LabelSmoothing
 from pellucid.metrics.classes import F1 as F1
 from pellucid.metrics.classes import Accuracy as Accuracy
 from pellucid.metrics.classes import Precision as Precision
@@ -42,7 +43,6 @@ from pellucid.metrics.values import MAE as MAE
 from pellucid.metrics.values import MSE as MSE
 from pellucid.metrics.values import R2 as R2
 from pellucid.metrics.values import RMSE as RMSE
-from pellucid.losses import LabelSmoothing as LabelSmoothing
 from pellucid.model import Sequential as Sequential
 from pellucid.model import load as load
 from pellucid.nn.composite import Concatenate as Concatenate

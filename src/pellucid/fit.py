@@ -130,7 +130,7 @@ class Stepper:
         t = numbers.steps + ahead - numbers.since
         return {
             "X": batch.X, "Y": batch.Y, "sample_weight": batch.weights, "t": t,
-            "learning_rate": self.plan.optimizer.rate_at(t, numbers.scale),
+            "learning_rate": self.plan.optimizer.given_rate(numbers.scale),
         } | numbers.arrays | self.plan.given | self._masks(step, len(batch), ahead)  # fmt: skip
 
     def _masks(self, step: Step, n: int, ahead: int = 0) -> dict[str, Array]:
@@ -138,7 +138,8 @@ class Stepper:
         for k, mask in enumerate(step.masks):
             key = rng.key(self.seed, "dropout", k, self.numbers.steps + ahead)
             shape = (n, *(int(s) for s in mask.leaf.shape[1:]))  # type: ignore[arg-type]
-            drawn = rng.noise(key, shape) if mask.keep is None else rng.uniform(key, shape) < mask.keep
+            normal = mask.keep is None
+            drawn = rng.noise(key, shape) if normal else rng.uniform(key, shape) < mask.keep
             masks[mask.leaf.name] = drawn.astype(mask.leaf.dtype)
         return masks
 

@@ -888,7 +888,7 @@ def minus_log(w: np.float64) -> np.float64:
     p = p * z + np.float64(1 / 5)
     p = p * z + np.float64(1 / 3)
     p = p * z + np.float64(1.0)
-    return abs(exponent * np.float64(0.6931471805599453) + np.float64(2.0) * s * p)
+    return np.float64(abs(exponent * np.float64(0.6931471805599453) + np.float64(2.0) * s * p))
 
 
 @exact
@@ -917,23 +917,22 @@ def quarter_turns(t: np.float64) -> np.float64:
     k = np.int64(quarter)
     sign = np.float64(1 - (k & 2))
     odd = np.float64(k & 1)
-    return sign * ((np.float64(1.0) - odd) * c - odd * (x * s))
+    return np.float64(sign * ((np.float64(1.0) - odd) * c - odd * (x * s)))
 
 
 @exact
 def bell(u: np.float64, v: np.float64, odd: np.float64) -> np.float64:
     """A normal number of two even ones in [0, 1) (Box and Muller 1958); with odd = 1 the other."""
     radius = np.sqrt(np.float64(2.0) * minus_log(np.float64(1.0) - u))
-    return radius * quarter_turns(np.float64(4.0) * v - odd)
+    return np.float64(radius * quarter_turns(np.float64(4.0) * v - odd))
 
 
 @exact
 def gauss(key: np.uint64, k: int) -> np.float64:
     """Number k of the stream of a key, as `rng.noise` numbers them."""
-    odd = np.int64(k) & np.int64(1)
-    first = np.int64(k) - odd
-    u = unit(word(key, first))
-    return bell(u, unit(word(key, first + np.int64(1))), np.float64(odd))
+    odd = k & 1
+    u, v = unit(word(key, k - odd)), unit(word(key, k - odd + 1))
+    return bell(u, v, np.float64(odd))
 
 
 @exact

@@ -47,7 +47,7 @@ class Loss:
         classes: Any = target.shape[-1] if self.targets == "classes" else 2
         mixed: Node = (1 - self.smoothing) * target + self.smoothing / classes
         mixed = ops.named(mixed, "smoothed")
-        return shares(mixed) if self.targets == "classes" else mixed  # type: ignore[no-any-return]
+        return shares(mixed) if self.targets == "classes" else mixed
 
     @property
     def setting(self) -> str | LabelSmoothing:

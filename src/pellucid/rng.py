@@ -111,7 +111,8 @@ def noise(key: SupportsIndex, shape: Shape) -> NDArray[np.float64]:
     sizes = _sizes(shape)
     count = prod(sizes)
     pairs = _unit(words(key, count + count % 2)).reshape(-1, 2)
-    both = [bell(pairs[:, 0], pairs[:, 1], np.float64(odd)) for odd in (0, 1)]
+    u, v = pairs.T  # what `bell` is made of takes arrays as well
+    both = [bell(u, v, np.float64(odd)) for odd in (0, 1)]  # type: ignore[arg-type]
     return np.stack(both, axis=1).reshape(-1)[:count].reshape(sizes)
 
 

@@ -53,7 +53,8 @@ class Model(Sequential):
     >>> def net(call, size, place):
     ...     both = ops.concatenate([call(Dense(4, "tanh"), size), call(Dense(4, "tanh"), place)], 1)
     ...     return {"price": call(Dense(1), both), "kind": call(Dense(3), both)}
-    >>> model = Model(net, inputs={"size": 2, "place": 3}, loss={"price": "mse", "kind": "cce_logits"})
+    >>> losses = {"price": "mse", "kind": "cce_logits"}
+    >>> model = Model(net, inputs={"size": 2, "place": 3}, loss=losses)
     >>> found = model.predict({"size": np.zeros((5, 2)), "place": np.zeros((5, 3))})
     >>> found["price"].shape, found["kind"].shape
     ((5, 1), (5, 3))
@@ -248,7 +249,9 @@ class Model(Sequential):
             return Sequential.predict_classes(self, X)
         found = self.predict(X)
         return {
-            part.name: most_likely(found[part.name], part.loss, self._known.get(part.name), part.shape)
+            part.name: most_likely(
+                found[part.name], part.loss, self._known.get(part.name), part.shape
+            )
             for part in self._parts
             if part.loss.classifies
         }
@@ -529,4 +532,3 @@ def _check_counts(arrays: Mapping[str, Array], of: str) -> None:
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} has {n}" for name, n in counts.items())
         raise ShapeError(f"{of}X holds differently many samples: {told}", "one row for each sample")
-

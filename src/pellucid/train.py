@@ -278,8 +278,10 @@ class Blueprint:
         return {k: v for k, v in views.items() if v in read or k in kept}
 
     def backwards(self) -> list[Any]:
-        """Return the slots from the last layer to the first, W before b."""
-        return sorted(self.net.slots, key=lambda s: (-s.layer, s.start))
+        """Return the slots from the last layer to the first, within others too, W before b."""
+        leaves = reversed(list(enumerate(self.net.leaves)))  # of a shared one, the first place
+        place = {name: k for k, leaf in leaves for _, name in leaf.owner}
+        return sorted(self.net.slots, key=lambda s: (-place[s.name], s.start))
 
     def measured(self, outputs: Mapping[str, Any]) -> list[str]:
         """Return the columns of the metrics."""
@@ -339,7 +341,8 @@ class Blueprint:
         slopes = differentiated(graph, "loss", wrt)
         for s in self.net.slots:
             if f"d_{s.name}" not in slopes.outputs:
-                layer, inner = (type(x).__name__ for x in (self.net.layers[s.layer], self._inner(s)))
+                both = self.net.layers[s.layer], self._inner(s)
+                layer, inner = (type(x).__name__ for x in both)
                 layer = layer if layer in (inner, "Shared") else f"{inner} in {layer}"
                 raise ArgumentError(
                     f"the loss does not depend on {s.name}, of layer {s.layer + 1}, {layer}",

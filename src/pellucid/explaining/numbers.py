@@ -124,9 +124,11 @@ def evaluate(formula: str) -> Any:
 
 
 class _Arrays(ast.NodeTransformer):
-    """Make arrays of lists."""
+    """Make arrays of lists; a list of several arrays, which `concatenate` takes, stays one."""
 
-    def visit_List(self, node: ast.List) -> ast.Call:
+    def visit_List(self, node: ast.List) -> ast.expr:
+        if _extent(node) is None:
+            return ast.List([self.visit(x) for x in node.elts], ast.Load())
         return ast.Call(text.parsed("np.array"), [node], [])
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
@@ -140,6 +142,15 @@ class _Arrays(ast.NodeTransformer):
         """Compute as NumPy does, where Python would raise: 1 / 0."""
         left, right = (self.visit(x) for x in (node.left, node.right))
         return ast.BinOp(_as_numpy(left), node.op, _as_numpy(right))
+
+
+def _extent(tree: ast.expr) -> tuple[int, ...] | None:
+    """Return the shape of an array that is written out; None for what is not one array."""
+    if not isinstance(tree, ast.List):
+        return () if isinstance(tree, (ast.Constant, ast.UnaryOp, ast.Name)) else None
+    parts = {_extent(x) for x in tree.elts}
+    first = next(iter(parts), ())
+    return None if len(parts) > 1 or first is None else (len(tree.elts), *first)
 
 
 def _as_numpy(tree: Any) -> Any:

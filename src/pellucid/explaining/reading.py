@@ -72,15 +72,16 @@ class Reader:
 
     def broken(self, given: Mapping[str, Array]) -> list[str]:
         """Say where the first NaN or infinity came from, if there is any."""
+        arrays = ((line, self.values.array(line.whole)) for line in self.script.lines)
+        lost = ((line, a) for line, a in arrays if a.dtype.kind == "f" and not np.isfinite(a).all())
+        line, first = next(lost, (None, None))
+        if line is None or first is None:  # what is missing in the data may have been filled
+            return []
         for name, array in given.items():
             if not np.isfinite(array).all():
                 return [f"{name} is given with {_what(array)}: what follows from it has that, too."]
-        for line in self.script.lines:
-            array = self.values.array(line.whole)
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                return [f"{line.name} is the first with {_what(array)}, from finite numbers: "
-                        f"{line.formula.python}."]  # fmt: skip
-        return []
+        return [f"{line.name} is the first with {_what(first)}, from finite numbers: "
+                f"{line.formula.python}."]  # fmt: skip
 
     def _turned(self, node: Node) -> Array:
         array = self.values.array(node)

@@ -47,7 +47,10 @@ UPDATES = {
     "clipped": "the gradient, no larger than is allowed",
     "shortened": "the gradient, no longer than is allowed for all parameters together",
     "decayed": "the gradient, and the pull of weight decay toward 0",
+    "shrunk": "the weight, made smaller by weight decay",
     "done": "how many updates came before",
+    "after_warm_up": "how many updates came after the warm-up",
+    "within": "how many updates a schedule has had",
     "due": "whether this step ends in an update",
     "updates": "which update this is",
     "updated": "moved against its gradient",
@@ -69,4 +72,6 @@ def update(name: str, owner: str) -> str:
         return UPDATES[stem]
     if stem.endswith("_hat"):
         return "the same without its bias toward 0, where it started"
-    return STATE if name.endswith("_new") and stem != owner else "moved against its gradient"
+    if name.endswith("_new") and stem != owner:
+        return STATE
+    return "moved against its gradient" if owner else "a part of the learning rate's formula"

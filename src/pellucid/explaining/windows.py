@@ -353,10 +353,12 @@ def filled(
     result = shown(view.turned(array[window], per_sample), view.digits)
     for more in (0, 2, 4, 8, 12):
         part = writer.at(node, window, view.digits + more, spelled_out)
-        if _agrees(part.value, result):
+        agrees = _agrees(part.value, result)
+        if agrees:
             break
     place = told(*view.turned_window(window, array.shape, per_sample))
-    return Filled(writer.spelled(), part.latex, result, place, _note(part.value, result))
+    note = _note(part.value, result, agrees)
+    return Filled(writer.spelled(), part.latex, result, place, note)
 
 
 def _agrees(value: Any, result: Shown) -> bool:
@@ -372,7 +374,8 @@ def _top(array: Array) -> float:
     return float(sizes.max()) if sizes.size else 0.0
 
 
-def _note(value: Any, result: Shown) -> str:
+def _note(value: Any, result: Shown, agrees: bool) -> str:
     """Say what the numbers shown give, where that has another last digit than the true result."""
     said = result.restated(np.broadcast_to(np.asarray(value), result.array.shape))
-    return "" if said == result.text else f"from the rounded numbers shown: {said}"
+    why = "" if agrees else "the terms cancel, and what is left is their rounding; "
+    return "" if said == result.text else f"{why}from the rounded numbers shown: {said}"

@@ -24,7 +24,7 @@ from pellucid.history import History
 from pellucid.keeping.facts import Task, store
 from pellucid.keeping.folder import Folder, digest
 from pellucid.keeping.kept import packed
-from pellucid.keeping.log import Row
+from pellucid.keeping.log import Columns, Row
 
 SPACING = 1.0  # seconds between two checkpoints, at least, where nothing else is said,
 SHARE = 50  # and so many times the seconds that one takes
@@ -193,19 +193,18 @@ class Keeper(Callback):
 
     def _write_log(self, mark: str) -> None:
         """Add the epochs that the log does not have; the last of them has the mark."""
-        done, history = self.history.epochs, self.history
-        rows: list[Row] = []
-        for k, (step, rate) in enumerate(self._rates(), self.logged):
-            row: Row = {"epoch": k + 1, "step": step, "seconds": history.seconds_by_epoch[k]}
-            row |= {"learning_rate": rate, **self.marks.get(k + 1, {})}
-            row |= {"digest": mark} if k + 1 == done else {}
-            rows.append({**row, "logs": {name: values[k] for name, values in history.items()}})
-        if rows:
-            self.log.append(rows)
+        done, first, history = self.history.epochs, self.logged, self.history
+        marks = {**self.marks, done: {**self.marks.get(done, {}), "digest": mark}}
+        steps, rates = self._rates()
+        columns: Columns = {"step": steps, "seconds": history.seconds_by_epoch[first:],
+                   "learning_rate": rates}  # fmt: skip
+        logs = {name: values[first:] for name, values in history.items()}
+        if done > first:
+            self.log.append(first, columns, marks, logs)
         self.logged, self.marks, self.scales = done, {}, {}
 
-    def _rates(self) -> Iterable[tuple[int, float]]:
-        """Return the last step of every epoch that is not in the log, and its learning rate."""
+    def _rates(self) -> tuple[list[int], list[float]]:
+        """Return the last step of every epoch that is not in the log, and their learning rates."""
         numbers, epochs = self.numbers, range(self.logged, self.history.epochs)
         steps = numbers.steps - self.task.batches * (
             self.history.epochs - 1 - np.array(epochs, int)
@@ -215,4 +214,4 @@ class Keeper(Callback):
             scale = self.scales.get(k, scale)
             scales.append(scale)
         rates = self.task.model.optimizer.rates_at(steps - numbers.since, np.array(scales[::-1]))
-        return zip(steps.tolist(), rates, strict=True)
+        return steps.tolist(), rates

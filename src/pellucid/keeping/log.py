@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pellucid.history import History
 
 Row = dict[str, Any]
+Columns = Mapping[str, Sequence[float]]
 
 
 class Log:
@@ -41,9 +42,12 @@ class Log:
             self.end += len(line)
         return rows
 
-    def append(self, rows: Iterable[Row]) -> None:
-        """Add rows, so that they are on the disk."""
-        text = "".join(json.dumps(_strict(row), allow_nan=False) + "\n" for row in rows).encode()
+    def append(self, first: int, columns: Columns, marks: Mapping[int, Row], logs: Columns) -> None:
+        """Add rows after the `first`, so that they are on the disk.
+
+        `columns` and `logs` have a value for each row, `marks` more for some epochs.
+        """
+        text = "".join(_lines(first, columns, marks, logs)).encode()
         with self.path.open("r+b" if self.path.exists() else "x+b") as file:
             file.seek(self.end)
             file.truncate()
@@ -51,6 +55,26 @@ class Log:
             file.flush()
             os.fsync(file.fileno())
         self.end += len(text)
+
+
+def _lines(first: int, columns: Columns, marks: Mapping[int, Row], logs: Columns) -> Iterator[str]:
+    """Yield rows as JSON, by a form that is filled in: there may be a hundred thousand of them."""
+    form = f'{{"epoch": %d, {_form(columns)}%s, "logs": {{{_form(logs)}}}}}\n'
+    outer, inner = (list(map(_written, group.values())) for group in (columns, logs))
+    more = {k: "".join(f", {json.dumps(n)}: {json.dumps(v)}" for n, v in mark.items())
+            for k, mark in marks.items()}  # fmt: skip
+    epochs = range(first + 1, first + 1 + len(outer[0]))
+    for row in zip(epochs, *outer, [more.get(k, "") for k in epochs], *inner, strict=True):
+        yield form % row
+
+
+def _form(columns: Columns) -> str:
+    return ", ".join(f"{json.dumps(name).replace('%', '%%')}: %s" for name in columns)
+
+
+def _written(values: Sequence[float]) -> list[Any]:
+    """Return numbers as strict JSON has them: no NaN, which is a text."""
+    return [x if math.isfinite(x) else f'"{x}"' for x in values]
 
 
 def _row(line: bytes, epoch: int) -> Row | None:
@@ -62,12 +86,6 @@ def _row(line: bytes, epoch: int) -> Row | None:
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return None
     return found if row["epoch"] == epoch else None
-
-
-def _strict(row: Row) -> Row:
-    """Return a row in strict JSON, which has no NaN: as text."""
-    logs = {k: v if math.isfinite(v) else str(v) for k, v in row["logs"].items()}
-    return {**row, "logs": logs}
 
 
 def history_of(rows: Iterable[Row], history: History) -> History:

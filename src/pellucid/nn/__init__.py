@@ -4,7 +4,16 @@ from pellucid.nn.composite import Concatenate, Parallel, Residual
 from pellucid.nn.embedding import Embedding
 from pellucid.nn.formula import Formula
 from pellucid.nn.init import Constant, Glorot, He, Initializer, LeCun, Normal, Orthogonal, Xavier
-from pellucid.nn.layer import Activation, Composite, Dense, Dropout, Flatten, Layer, Parameter, Shared
+from pellucid.nn.layer import (
+    Activation,
+    Composite,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Parameter,
+    Shared,
+)
 from pellucid.nn.noise import AlphaDropout, GaussianDropout, GaussianNoise, SpatialDropout
 from pellucid.nn.normalization import BatchNorm, LayerNorm
 from pellucid.nn.preparing import Missing, Normalize, OneHot, Rescale

@@ -50,7 +50,8 @@ class Residual(Composite):
                 f"Residual adds {show(branch.shape)}, of its layers, to {show(around.shape)}",
                 "give it layers that keep the shape, or another projection",
             )
-        return around + branch
+        total: Node = around + branch
+        return total
 
     def _around(self, x: Node, branch: Node, call: Call) -> Node:
         if self.projection is not None:
@@ -193,5 +194,7 @@ def as_branches(branches: Any, name: str) -> tuple[Branch, ...]:
 def check_layer(layer: Any, name: str) -> None:
     """Refuse what is no layer."""
     if not isinstance(layer, Layer):
-        hint = "pass an instance, such as pc.Dense(8)" if isinstance(layer, type) else "see pc.Layer"
+        hint = (
+            "pass an instance, such as pc.Dense(8)" if isinstance(layer, type) else "see pc.Layer"
+        )
         raise DtypeError(f"{name} holds {layer!r}, which is no layer", hint)

@@ -64,8 +64,8 @@ class Embedding(Layer):
         where = np.argwhere(~good)[0]
         column = f", column {', '.join(map(str, where[1:]))}" if x.ndim > 1 else ""
         raise DataError(
-            f"row {where[0]} of {rows}{column} holds {x[tuple(where)]:g}, and Embedding takes whole "
-            f"numbers from 0 to {self.vocabulary - 1}",
+            f"row {where[0]} of {rows}{column} holds {x[tuple(where)]:g}, and Embedding takes "
+            f"whole numbers from 0 to {self.vocabulary - 1}",
             "pc.Embedding(vocabulary=…) counts every code; np.unique(…, return_inverse=True) makes "
             "codes of anything",
         )

@@ -95,7 +95,7 @@ class Formula(Composite):
 
     def __repr__(self) -> str:
         """Show the function's name."""
-        given = {name: shape for name, shape in self.inputs}
+        given = dict(self.inputs)
         return f"Formula({self._name}{f', {given}' if given else ''})"
 
 

@@ -382,7 +382,8 @@ class Shared(Layer):
         if isinstance(self.layer, Composite):
             kind = type(self.layer).__name__
             raise ArgumentError(
-                f"{kind} holds other layers, which cannot be shared as a whole", "share each of them"
+                f"{kind} holds other layers, which cannot be shared as a whole",
+                "share each of them",
             )
 
     @property

@@ -106,7 +106,8 @@ class AlphaDropout(Layer):
         keep, low = 1 - self.rate, SELU_LOWEST
         s = 1 / math.sqrt(keep * (1 + self.rate * low**2))
         mask = draw(x.shape, keep)
-        return s * (x * mask - low * (1 - mask)) + s * self.rate * low
+        out: Node = s * (x * mask - low * (1 - mask)) + s * self.rate * low
+        return out
 
 
 @dataclass(frozen=True)

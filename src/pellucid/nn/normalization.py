@@ -149,4 +149,5 @@ def _shown(layer: Any) -> str:
     from dataclasses import fields
 
     pairs = ((f, getattr(layer, f.name)) for f in fields(layer))
-    return f"{type(layer).__name__}({', '.join(f'{f.name}={v!r}' for f, v in pairs if v != f.default)})"
+    shown = ", ".join(f"{f.name}={v!r}" for f, v in pairs if v != f.default)
+    return f"{type(layer).__name__}({shown})"

@@ -180,14 +180,18 @@ class Optimizer:
         """Return the learning rate of step t, by the schedule."""
         rate = lift(scheduled(self.learning_rate, ops.named(self._done(t), "done")))
         # a Python number that is fixed stays one, which yields to the precision of arrays
-        return rate if rate.is_constant else ops.named(rate, "learning_rate")  # type: ignore[no-any-return]
+        return rate if rate.is_constant else ops.named(rate, "learning_rate")
 
     def _done(self, t: Node) -> Node:
         """Return how many updates came before step t."""
         if self.accumulate == 1:
-            return t - 1
+            return t - 1  # type: ignore[no-any-return]
         # half way between whole numbers: compiled loops may multiply by 1/accumulate instead
         return ops.floor((t - 0.5) / self.accumulate)  # type: ignore[no-any-return]
+
+    def given_rate(self, scale: float) -> float:
+        """Return the learning rate that a step is given: NaN where its schedule is in the step."""
+        return float("nan") if self.schedule else self.learning_rate * scale  # type: ignore[operator]
 
     def rate_at(self, step: int, scale: float) -> float:
         """Return the learning rate of step 1, 2, … as a number."""
@@ -259,7 +263,8 @@ class Optimizer:
         if isinstance(decay, float) and not decay:
             return self.update(p, g, state, t, rate)
         if self.decoupled:
-            return self.update(p * (1 - rate * decay), g, state, t, rate)
+            shrunk = ops.named(p * (1 - rate * decay), "shrunk")
+            return self.update(shrunk, g, state, t, rate)
         return self.update(p, ops.named(g + decay * p, "decayed"), state, t, rate)
 
     def __repr__(self) -> str:

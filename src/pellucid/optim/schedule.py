@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from pellucid.graph import Array, Node, lift, value
+from pellucid.graph import Array, Node, evaluate, lift, value
 
 
 class Schedule:
@@ -34,7 +35,12 @@ class Schedule:
 
     def at(self, t: int) -> float:
         """Return the rate after t updates, as a number."""
-        return float(np.asarray(lift(self(lift(t))).value))
+        try:
+            hash(self)
+        except TypeError:  # one of one's own, with a list among its settings
+            return float(self.over(np.array([t]))[0])
+        leaf, rate = _traced(self)
+        return float(evaluate([rate], {leaf: t})[0])
 
     def rates(self, steps: int) -> Array:
         """Return the rates of the first so many updates: (steps,)."""
@@ -49,6 +55,14 @@ class Schedule:
     def base(self) -> float:
         """The rate that those of groups are compared with: the one that the schedule is given."""
         return base_of(self.learning_rate)
+
+
+@lru_cache(maxsize=64)
+def _traced(schedule: Schedule) -> tuple[Node, Node]:
+    """Return a leaf for t, and the formula of the rate, which takes longer to make than to use."""
+    number = np.dtype(float)
+    t = Node(None, (), (), shape=(), dtype=number, weak=True, symbolic=True, name="t")
+    return t, lift(schedule(t))
 
 
 def base_of(rate: Any) -> float:

@@ -307,10 +307,11 @@ class OneCycle(Schedule):
     def __call__(self, t: Node) -> Any:
         """Return the rate after t updates."""
         way = _bent if self.shape == "cosine" else _straight
-        *others, last = [
-            (stop, way(here, there, (ops.minimum(t, stop) - begin) / (stop - begin)))
-            for (begin, here), (stop, there) in pairwise(self.turns)
-        ]
+        legs = []
+        for k, ((begin, here), (stop, there)) in enumerate(pairwise(self.turns), start=1):
+            done = (ops.minimum(t, stop) - begin) / (stop - begin)
+            legs.append((stop, _part(way(here, there, done), f"leg_{k}")))
+        *others, last = legs
         rate: Any = last[1]
         for stop, leg in reversed(others):
             rate = ops.where(t <= stop, leg, rate)
@@ -350,7 +351,7 @@ class WarmUp(Schedule):
         first = then.at(0) if isinstance(then, Schedule) else then
         up = _straight(first * self.start, first, t / self.steps)
         after = ops.named(ops.maximum(t - self.steps, 0), "after_warm_up")
-        return ops.where(t < self.steps, up, scheduled(then, after))
+        return ops.where(t < self.steps, up, _part(scheduled(then, after), "rate_later"))
 
 
 @dataclass(frozen=True)
@@ -387,10 +388,11 @@ class JoinedSchedule(Schedule):
         """Return the rate after t updates."""
         begins, ends = (0, *self.milestones), (*self.milestones, None)
         rate: Any = None
-        for schedule, begin, end in zip(self.schedules, begins, ends, strict=True):
+        for k, (begin, end) in enumerate(zip(begins, ends, strict=True)):
             within = t if begin == 0 else ops.maximum(t - begin, 0)
             within = within if end is None else ops.minimum(within, end - begin)
-            own = schedule(within if within is t else ops.named(within, "within"))
+            own = self.schedules[k](within if within is t else ops.named(within, "within"))
+            own = _part(own, f"rate_{k + 1}")
             rate = own if rate is None else ops.where(t < begin, rate, own)
         return rate
 
@@ -403,6 +405,11 @@ class JoinedSchedule(Schedule):
 def _bent(start: float, end: float, done: Any) -> Any:
     """Return what lies between two rates, along half a cosine."""
     return end + (start - end) * (1 + ops.cos(math.pi * done)) / 2
+
+
+def _part(rate: Any, name: str) -> Any:
+    """Return a part of a formula under a name; a fixed number as it is."""
+    return ops.named(rate, name) if isinstance(rate, Node) and not rate.is_constant else rate
 
 
 def _straight(start: float, end: float, done: Any) -> Any:

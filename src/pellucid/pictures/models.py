@@ -59,7 +59,8 @@ def traced(model: Any, X: Any = None, y: Any = None) -> Trace:
     rows = batch.X if batch is not None else None if X is None else model._features(X)
     plan = model._blueprint()
     graph, given = _graph(plan, model.loss_function is not None, None if y is None else still)
-    feed = {given[name]: np.asarray(array) for name, array in {**model.params, **model.buffers}.items()}
+    arrays = {**model.params, **model.buffers}
+    feed = {given[name]: np.asarray(array) for name, array in arrays.items()}
     if rows is not None:
         feed[given["X"]] = rows
     if batch is not None:

@@ -126,7 +126,7 @@ def check_turnable(name: str, root: Node, names: Mapping[Node, str]) -> None:
             continue
         if node.op is not None and not _turnable(node):
             raise ArgumentError(
-                f"{name} cannot be written in columns: it {node.op.says}",
+                f"{name} cannot be written in columns: it reads {node.op.name} ({node.op.says})",
                 'notation="rows"',
                 node.where,
             )
