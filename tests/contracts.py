@@ -223,12 +223,27 @@ def _surprise(shares: Any, y: Any) -> Any:
     return out
 
 
+def _standardized(x: Any, axis: Any, eps: float) -> Any:
+    gone = {k % x.ndim for k in (axis if isinstance(axis, tuple) else (axis,))}
+    groups: dict[Any, list[float]] = {}
+    for spot in np.ndindex(*x.shape):
+        groups.setdefault(tuple(k for a, k in enumerate(spot) if a not in gone), []).append(x[spot])
+    out = np.empty(x.shape)
+    for spot in np.ndindex(*x.shape):
+        group = groups[tuple(k for a, k in enumerate(spot) if a not in gone)]
+        mean = math.fsum(group) / len(group)
+        var = math.fsum((v - mean) ** 2 for v in group) / len(group)
+        out[spot] = (x[spot] - mean) / math.sqrt(var + eps)
+    return out
+
+
 SAME = dict.fromkeys(["identity", "label", "stop_gradient", "shares"], lambda x, **_: x)
 ARRAYS: dict[str, Callable[..., Any]] = SAME | {
     "reshape": _reshaped, "flat": lambda x: _reshaped(x, (x.size,)), "transpose": _permuted,
     "permute": _permuted, "broadcast_to": _copied, "concatenate": _joined, "slice": _sliced,
     "unslice": _unslice, "matmul": _product, "einstein_sum": _einsum, "categorical": _surprise,
     "categorical_logits": lambda z, y: _surprise(_by_rows("softmax", z, -1), y),
+    "standardize": _standardized,
     "positions": lambda size: np.array(list(range(size))),
 }  # fmt: skip
 

@@ -1131,6 +1131,31 @@ def test_speed_and_time_left_are_those_of_what_was_trained_here(
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (1, "████████░░░   70/100  v0 0.5000  9 s left  75.1 samples/s"),
+        (2, "██████░░   70/100  v0 0.5000  v1 0.5000  9 s left"),
+        (9, "████░   70/100  v0 0.5000  v1 0.5000  v2 0.5000  9 s left"),
+    ],
+)
+def test_where_room_is_short_the_time_left_stays(
+    names: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First the bar narrows, then the speed goes, then values from the last one on."""
+    from pellucid.callbacks import progress
+
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress, "_columns", lambda out: {1: 58, 2: 50, 9: 58}[names])
+    out = Screen()
+    bar = pc.Progress(out)
+    bar.on_train_begin({"epochs": 100, "batches": 1, "samples": 22})
+    now[0] = 20.5
+    bar.on_epoch_end(69, {f"v{k}": 0.5 for k in range(names)})
+    assert out.getvalue().split("\r")[-1] == shown
+
+
 # -- what is recorded at each epoch's end ------------------------------------------------------
 
 RECORDED = ["train_loss", "gradient_norm", "learning_rate"]

@@ -65,6 +65,7 @@ MIRROR = model(2, 1, act="relu")  # it sees the difference of the inputs, from b
 MIRROR.predict(XOR[0])
 MIRROR.params["W1"] = [[1, -1], [-1, 1]]
 DEEP = model(*[8] * 6, 1, act="sigmoid")
+RANGE = pc.range_test(model(8, 1), *CIRCLES, backend="numpy")
 
 # every picture, as a function of ax
 PICTURES: dict[str, Callable[..., Any]] = {
@@ -112,6 +113,11 @@ PICTURES: dict[str, Callable[..., Any]] = {
     "misclassified": lambda ax=None: plot.misclassified(
         READER, *DIGITS, shape=(8, 8), count=8, ax=ax
     ),
+    "schedule": lambda ax=None: plot.schedule(pc.OneCycle(0.1, 50), 60, ax=ax),
+    "schedule-several": lambda ax=None: plot.schedule(
+        {"cosine": pc.Cosine(0.1, 50), "restarts": pc.CosineRestarts(0.1, 10)}, 60, ax=ax
+    ),
+    "range_test": lambda ax=None: plot.range_test(RANGE, ax=ax),
 }
 IMAGES = ("weights-images", "misclassified")  # whose panels have no axes to label
 

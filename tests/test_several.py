@@ -359,7 +359,8 @@ def test_100_steps_are_those_of_pytorch() -> None:
     y = {"price": Y["price"], "kind": Y["kind"]}
     losses = {"price": "mse", "kind": "cce_logits"}
     model = pc.Model(small, inputs={"a": 3, "b": 3}, loss=losses,
-                     loss_weights={"kind": 0.3}, dtype="float64", optimizer=pc.SGD(0.05))  # fmt: skip
+                     loss_weights={"kind": 0.3}, dtype="float64",
+                     optimizer=pc.SGD(0.05))  # fmt: skip
     p = {k: torch.tensor(np.array(v), requires_grad=True) for k, v in model.params.items()}
     optimizer = torch.optim.SGD(p.values(), 0.05)
     F = torch.nn.functional

@@ -59,15 +59,14 @@ def chosen(
         if backend == "numba":
             raise ArgumentError(why, 'backend="numpy", or "auto"')
         return Backend("numpy", why), None
-    kind = kind_of(data, size, held)
-    if backend == "auto" and stepper.plan.optimizer.whole:
+    kind, often = kind_of(data, size, held), backend == "often"
+    ready = often and ("machine", *kind) in stepper.shared
+    if backend != "numba" and stepper.plan.optimizer.whole:
         name = type(stepper.plan.optimizer).__name__
         return Backend("numpy", f"{name} looks where to go before every step"), None
-    if backend == "numba":
-        return Backend("numba", "it was asked for"), machine(stepper, kind)
-    often = backend == "often"
-    if often and ("machine", *kind) in stepper.shared:
-        return Backend("numba", "its program is there already"), machine(stepper, kind)
+    if backend == "numba" or ready:
+        why = "its program is there already" if ready else "it was asked for"
+        return Backend("numba", why), machine(stepper, kind)
     work = _Work(stepper, data, size, epochs, held, stepper.shared.spent if often else 0.0)
     why = work.numpy_because()
     if why:

@@ -138,8 +138,8 @@ class Stepper:
         for k, mask in enumerate(step.masks):
             key = rng.key(self.seed, "dropout", k, self.numbers.steps + ahead)
             shape = (n, *(int(s) for s in mask.leaf.shape[1:]))  # type: ignore[arg-type]
-            normal = mask.keep is None
-            drawn = rng.noise(key, shape) if normal else rng.uniform(key, shape) < mask.keep
+            keep = mask.keep
+            drawn: Array = rng.noise(key, shape) if keep is None else rng.uniform(key, shape) < keep
             masks[mask.leaf.name] = drawn.astype(mask.leaf.dtype)
         return masks
 

@@ -893,9 +893,7 @@ class Sequential:
         return f"Sequential([{inside}]{loss}, optimizer={self.optimizer!r})"
 
 
-def most_likely(
-    p: Array, loss: Loss | None, labels: Array | None, shape: tuple[int, ...]
-) -> Array:
+def most_likely(p: Array, loss: Loss | None, labels: Array | None, shape: tuple[int, ...]) -> Array:
     """Return the label of each row of predictions; `labels` as the caller wrote them, if known."""
     if loss is None or not (loss.classifies or p.shape[-1] > 1 or loss.name in ("mse", "half_mse")):
         raise ArgumentError("the model predicts values, not classes", "use predict")

@@ -77,8 +77,8 @@ class Subject:
 
     @property
     def flat(self) -> bool:
-        """Whether the inputs are points of a plane."""
-        return bool(self.X.shape[1:] == (2,))
+        """Whether the inputs are points of a plane, and what lies between them is an input too."""
+        return bool(self.X.shape[1:] == (2,)) and not self.model._built.selective
 
 
 @dataclass(frozen=True)

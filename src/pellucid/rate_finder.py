@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def _judged(rates: Array, losses: Array, told: str) -> RangeTest:
         reason = _unclear(rates, smooth, clear)
         return RangeTest(rates, losses, smooth, each, lowest, None, None, reason, told)
     found = each[np.isfinite(each)]
-    best = float(np.exp(np.log(found).mean()))
+    best = geometric_mean(found.tolist())
     interval = (float(found.min()), float(found.max()))
     reason = f"begin with {best:.2g}: the runs suggest from {interval[0]:.2g} to {interval[1]:.2g}"
     ends = lowest[np.isfinite(each)]

@@ -10,6 +10,8 @@ from typing import IO
 
 from pellucid.callbacks.base import Callback, Logs
 
+NARROW = 4  # columns that a bar has at least
+
 
 def line(logs: Logs) -> str:
     """Return the logs as a person reads them: loss 0.1234  accuracy 0.950."""
@@ -117,20 +119,20 @@ class Progress(Callback):
         spent, own = self.drawn - self.started, done - max(self.before, 0.0)
         each = spent / own if own > 0 else 0.0  # seconds for all epochs
         ends = f"{spent:.1f} s" if last else f"{clock(each * (1 - done))} left"
-        parts = [f"{epoch:{len(str(self.epochs))}d}/{self.epochs}", *_values(logs), ends]
-        if self.samples and each:
-            parts.append(f"{_rate(self.samples * self.epochs / each)} samples/s")
-        text = self._fitted(parts, done)
+        count = f"{epoch:{len(str(self.epochs))}d}/{self.epochs}"
+        known = self.samples and each
+        speed = [f"{_rate(self.samples * self.epochs / each)} samples/s"] if known else []
+        text = self._fitted(count, _values(logs), [ends, *speed], done)
         print(f"\r{text.ljust(self.length)}", end="", file=self.out, flush=True)
         self.length = len(text)
 
-    def _fitted(self, parts: list[str], done: float) -> str:
-        """Return the line: too long, the bar narrows, then speed, clock and numbers go."""
-        room, parts = _columns(self.out) - 1, list(parts)
-        while len(parts) > 1 and len("  ".join(parts)) + 12 > room:
-            parts.pop()
-        rest = "  ".join(parts)
-        width = max(4, min(self.width, room - len(rest) - 2))
+    def _fitted(self, count: str, values: list[str], clocks: list[str], done: float) -> str:
+        """Return the line: too long, the bar narrows, then speed, numbers and clock go."""
+        room, every = _columns(self.out) - 1, len(values)
+        tries = [(every, 2), *((k, 1) for k in range(every, 0, -1)), (1, 0), (0, 0)]
+        lines = ("  ".join([count, *values[:k], *clocks[:c]]) for k, c in tries)
+        rest = next((text for text in lines if len(text) + NARROW + 2 <= room), count)
+        width = max(NARROW, min(self.width, room - len(rest) - 2))
         full = round(width * done)
         bar = self.marks[0] * full + self.marks[1] * (width - full)
         return f"{bar}  {rest}"[:room]

@@ -129,7 +129,8 @@ class _Writer:
         target_name = "" if target is None else self.names[target]
         of = latex_name(target_name) if target_name else "L"
         self.symbols = Symbols(names, self.plan.columns, of)
-        lines = [*self._forward(done), *self._backward(done), *self._updates(done)]
+        forward = _readable([*self._forward(done)])
+        lines = [*forward, *self._backward(done), *self._updates(done)]
         leaves = {leaf: done.outputs[f"bar {self.names[u]}"] for u, leaf in self.seeds.items()}
         leaves |= {x: done.outputs[f"value {self.names[v]}"] for v, x in self.leaves.items()}
         leaves |= {x: done.outputs[f"update {name}"] for x, name in self.plan.reads.items()}
@@ -263,6 +264,21 @@ class _Writer:
         whole = node if whole is None else whole
         formula = self.symbols.of(node, own)
         return Line(name, phase, node, about, op, whole, formula, paths, owner, own)
+
+
+def _readable(lines: Sequence[Line]) -> Iterable[Line]:
+    """Put every line after those that it reads: rewritten, a formula may read what came later."""
+    known, done = {line.name: line for line in lines}, dict[str, Line]()
+    stack = [*reversed(lines)]
+    while stack:
+        line = stack.pop()
+        read = [known[name] for name in line.formula.names if name in known and name != line.name]
+        missing = [other for other in read if other.name not in done]
+        if missing:
+            stack += [line, *reversed(missing)]
+        else:
+            done.setdefault(line.name, line)
+    return done.values()
 
 
 FLAT = 16  # terms that are added up from the left

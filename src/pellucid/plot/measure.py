@@ -59,7 +59,8 @@ def layer_name(values: Mapping[str, Any], layer: int | str, letter: str = "a") -
     if isinstance(layer, str):
         wanted = [layer]
     elif isinstance(layer, int) and not isinstance(layer, bool):
-        wanted = [f"{letter}{layer}", f"z{layer}", f"a{layer}"]
+        others = [name for name in values if _number(name) == layer]  # of layers with other letters
+        wanted = [f"{letter}{layer}", f"z{layer}", f"a{layer}", *others[-1:]]
     else:
         raise DtypeError(f"layer is {layer!r}", 'a number from 1, or a name such as "a1"')
     for name in wanted:
@@ -279,7 +280,7 @@ def _held(fixed: Any, drawn: set[int], X: Array) -> dict[int, float]:
         )
     missing = sorted(free - set(fixed))
     if missing:
-        means = ", ".join(f"{f}: {X[:, f].mean():.2g}" for f in sorted(free)[:6])
+        means = ", ".join(f"{f}: {_mean(X[:, f]):.2g}" for f in sorted(free)[:6])
         more = ", …" if len(free) > 6 else ""
         raise ArgumentError(
             f"X has {X.shape[1]} features, a plane shows two: fix {_listed(missing)}",
@@ -288,12 +289,20 @@ def _held(fixed: Any, drawn: set[int], X: Array) -> dict[int, float]:
     return dict(fixed)
 
 
+def _mean(values: Array) -> float:
+    """Return the mean of what is not missing."""
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if there.size else 0.0
+
+
 def _listed(numbers: list[int]) -> str:
     return ", ".join(map(str, numbers[:6])) + (f", … ({len(numbers)} in all)" * (len(numbers) > 6))
 
 
 def _span(values: Array, resolution: int) -> Array:
-    low, high = float(values.min()), float(values.max())
+    there = values[np.isfinite(values)]  # others are missing, and have no place in the plane
+    low, high = float(there.min(initial=np.inf)), float(there.max(initial=-np.inf))
+    low, high = (low, high) if low <= high else (0.0, 0.0)
     margin = 0.12 * (high - low) or 1.0
     return np.linspace(low - margin, high + margin, resolution)
 
