@@ -14,7 +14,7 @@ PYTEST  := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE OMP_NUM_THREADS=1 OPENBL
 # An environment as it is where Numba and SciPy cannot be had, in a browser for example.
 BARE       ?= $(VENV)-bare
 BARE_TESTS := backends fit model mission checkpoint safetensors keeping structure cli source optim layers sweep compiled \
-              explain blackbox check_gradients check_backprop draw callbacks history tables preparing commands
+              explain blackbox check_gradients check_backprop draw callbacks history tables preparing commands metrics
 # The stamp carries the interpreter's name: asking for another PYTHON makes the environment again.
 MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 

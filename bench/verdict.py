@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench.contestants import ENTRIES, OURS
+from bench.contestants import KNOWN, OURS
 from bench.stats import Spread, ratios, spread
 from bench.text import TITLES, number, ratio, seconds, table
 
@@ -155,7 +155,7 @@ def losses(results: Results, of: Callable[[str], bool]) -> list[Loss]:
 
 def peer(name: str) -> bool:
     """Whether this is somebody else who does the same work: an import alone is not."""
-    return name in ENTRIES and not own(name)
+    return name in KNOWN and not own(name)
 
 
 def own(name: str) -> bool:

@@ -224,7 +224,8 @@ def _surprise(shares: Any, y: Any) -> Any:
 
 
 def _standardized(x: Any, axis: Any, eps: float) -> Any:
-    gone = {k % x.ndim for k in (axis if isinstance(axis, tuple) else (axis,))}
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    gone = {k % x.ndim for k in axes}
     groups: dict[Any, list[float]] = {}
     for spot in np.ndindex(*x.shape):
         groups.setdefault(tuple(k for a, k in enumerate(spot) if a not in gone), []).append(x[spot])

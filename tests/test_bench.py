@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import doctest
 import json
 import math
@@ -12,12 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pellucid as pc
+from pellucid import optim
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the folder bench/ stands beside src/, and is not installed
 
 from bench import environment, jobs, stats, text, verdict  # noqa: E402
+from bench import optimizers as section  # noqa: E402
 from bench.__main__ import options_of, parsed, sections_of, write  # noqa: E402
-from bench.contestants import ENTRIES  # noqa: E402
+from bench.choices import CHOICES, OPTIMIZERS, SCHEDULES  # noqa: E402
+from bench.contestants import KNOWN  # noqa: E402
 from bench.contestants.ours import Printed  # noqa: E402
 from bench.contestants.plain import ByHand  # noqa: E402
 from bench.measure import Run, proof_epochs, rounds  # noqa: E402
@@ -283,6 +289,69 @@ def test_files_are_written(tmp_path, capsys):
     assert (tmp_path / "new" / "RESULTS.md").read_text().startswith("# Benchmarks\n")
 
 
+# -- optimizers and schedules ----------------------------------------------------------------------
+
+
+def test_every_optimizer_and_schedule_is_measured():
+    made = [choice.ours(pc, choice.rate) for choice in OPTIMIZERS.values()]
+    assert {type(o) for o in made} == set(optim.OPTIMIZERS)
+    made = [choice.ours(pc, choice.rate) for choice in SCHEDULES.values()]
+    assert {type(o.learning_rate) for o in made} == set(optim.SCHEDULES)
+    titles = [choice.title for choice in CHOICES.values()]
+    assert len(set(titles)) == len(titles)
+    for key in CHOICES:
+        job = section.job_of(key)
+        assert job == jobs.from_json(json.loads(json.dumps(vars(job))))
+        assert section.taking_part(CHOICES[key], section.NAMES)
+
+
+@pytest.mark.parametrize("key", ["nadam", "lbfgs", "warm-up"])
+def test_a_choice_trains(key):
+    job = section.job_of(key)
+    (X, y), start = jobs.data(job), jobs.initial(job)
+    one = Printed(job, X, y, 1)
+    one.start_over(start)
+    one.train(1)
+    assert jobs.loss(job, one.weights(), X, y) < jobs.loss(job, start, X, y)
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("key", CHOICES)
+def test_a_choice_is_pytorchs(key):
+    """Both libraries are given the same optimizer: where nothing is shuffled, losses agree."""
+    pytest.importorskip("torch", reason="PyTorch is not installed: make conformance")
+    from bench.contestants.pytorch import Eager
+
+    if CHOICES[key].theirs is None:
+        pytest.skip("PyTorch has no such optimizer")
+    job = dataclasses.replace(section.job_of(key), batch=2048, shuffle=False, dtype="float64")
+    (X, y), start, losses = jobs.data(job), jobs.initial(job), []
+    for make in (Printed, Eager):
+        one = make(job, X, y, 1)
+        one.start_over(start)
+        one.train(1 if CHOICES[key].whole else 3)
+        losses.append(jobs.loss(job, one.weights(), X, y))
+    assert math.isclose(*losses, rel_tol=1e-8)
+
+
+def test_the_page_has_every_optimizer():
+    values = {"pellucid": [1e-4], "pytorch": [2e-3], "pytorch-foreach": [5e-5]}
+    more = {"losses": {"pellucid": 0.5, "pytorch": 0.51}, "before": 2.3, "wrong": {}}
+    whole = {"pellucid-numpy": [0.1], "pytorch": [0.2]}
+    results = canned()
+    results["figures"] += [
+        figure("optimizers", "adam", "Adam", values=values, **more),
+        figure("optimizers", "lbfgs", "LBFGS", values=whole, **more),
+        figure("optimizers", "cosine", "Cosine", values=values, **more),
+    ]
+    page = rendered(results)
+    assert "\n## Optimizers and schedules\n" in page
+    assert "| Adam | 100 µs | - | 20.0× | **0.500×** | 0.5000 | 0.5100 |" in page
+    assert "| LBFGS | 100 ms | - | 2.00× | - | - | 0.5100 |" in page
+    assert "| Cosine | 100 µs | 20.0× | **0.500×** | 0.5000 | 0.5100 |" in page
+    assert "| optimizers | Adam | PyTorch, eager, foreach=True |" in page
+
+
 def test_every_contestant_is_named_once():
-    titles = [entry.title for entry in ENTRIES.values()]
+    titles = [entry.title for entry in KNOWN.values()]
     assert len(set(titles)) == len(titles)

@@ -354,7 +354,7 @@ def test_a_model_that_knows_nothing_is_not_praised(here: Path, said: Any) -> Non
     ]
     (here / "noise.csv").write_text("\n".join(["a,y", *rows]) + "\n")
     out = said("train", "noise.csv", "--target", "y", *FAST)
-    assert "NOT shown to be better than a guess" in out
+    assert "NOT shown to be right more often than a guess" in out
 
 
 def test_what_learns_is_better_than_a_guess(here: Path, said: Any) -> None:

@@ -14,6 +14,8 @@ import pytest
 import pellucid as pc
 from pellucid.estimators.learner import Plateau, auto_l2
 from pellucid.estimators.scale import Scale, none
+from pellucid.losses import LOSSES
+from pellucid.losses import loss as loss_named
 
 pytest.importorskip("sklearn", reason="scikit-learn is what these estimators are for")
 
@@ -392,6 +394,12 @@ def test_a_constant_column_is_left_at_zero() -> None:
     assert scale.scale.tolist() == [1, 1]
     assert np.abs(scale.apply(rows)).max() < 1e-6
     assert np.allclose(Scale(np.zeros(1), np.array([4.0]), 1.0).apply(np.array([[2.0]])), 1.0)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, loss_named(pc.LabelSmoothing(0.1))], ids=str)
+def test_a_loss_pickles_by_its_name(loss: Any) -> None:
+    came = pickle.loads(pickle.dumps(loss))
+    assert came == loss and (loss.smoothing or came is loss)
 
 
 # -- without scikit-learn ------------------------------------------------------------------------

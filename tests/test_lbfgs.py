@@ -301,6 +301,13 @@ def test_freezing_starts_it_anew() -> None:
     assert np.array_equal(model.params["W1"], kept) and model.loss(X, Y) < before
 
 
+def test_the_doctor_lets_it_have_all_samples() -> None:
+    model = pc.Sequential([pc.Dense(8, "tanh"), pc.Dense(1, "sigmoid")], loss="bce",
+                          optimizer=pc.LBFGS(max_iter=5))  # fmt: skip
+    found = pc.diagnose(model, *pc.data.moons(120, noise=0.1), epochs=5)
+    assert "takes all samples" not in str(found) and not found.findings
+
+
 def test_the_learning_rate_is_the_length_that_is_tried_first() -> None:
     model, other = net(), net(pc.LBFGS(0.1, max_iter=1, line_search=False))
     model.optimizer = pc.LBFGS(max_iter=1, line_search=False)

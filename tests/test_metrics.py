@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import pickle
 from dataclasses import dataclass
 from fractions import Fraction
@@ -760,6 +761,34 @@ def test_a_metric_of_ones_own_is_loaded_by_its_class(tmp_path: Path) -> None:
     with pytest.raises(pc.DataError, match="Bias"):
         pc.load(path)
     assert pc.load(path, custom={"Bias": Bias}).metrics == (Bias(2.0),)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ([{"type": "Dense", "units": 3}], "one of its metrics is Dense"),
+        ([["accuracy"]], "one of its metrics is"),
+        ([3], "one of its metrics is 3"),
+        ([{"type": "Nope"}], "Nope"),
+        ([{"type": "F1", "average": "makro"}], "unknown average"),
+        ([{"type": "TopK", "k": 1e9}], "k is"),
+        (["nope"], "unknown metric"),
+    ],
+)
+def test_a_file_with_other_metrics_is_refused(metrics: Any, says: str, tmp_path: Path) -> None:
+    built = model("classes", ["accuracy"])
+    fit(built, "classes")
+    content = built.save(tmp_path / "m.safetensors").read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    told = json.loads(header["__metadata__"]["pellucid"]) | {"metrics": metrics}
+    header["__metadata__"]["pellucid"] = json.dumps(told)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path = tmp_path / "other.safetensors"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
+    with pytest.raises(pc.DataError, match=says):
+        pc.load(path)
 
 
 def test_copies_have_the_metrics() -> None:

@@ -60,7 +60,7 @@ def chosen(
             raise ArgumentError(why, 'backend="numpy", or "auto"')
         return Backend("numpy", why), None
     kind, often = kind_of(data, size, held), backend == "often"
-    ready = often and ("machine", *kind) in stepper.shared
+    ready = often and ("machine", *kind) in stepper.shared and not _missing()
     if backend != "numba" and stepper.plan.optimizer.whole:
         name = type(stepper.plan.optimizer).__name__
         return Backend("numpy", f"{name} looks where to go before every step"), None
@@ -81,6 +81,7 @@ def chosen(
 def machine(stepper: Stepper, kind: Kind) -> Any:
     """Return the run compiled, once for a model."""
     if kind not in stepper.machines:
+        _check_available()
         make = partial(_compiled, make=lambda _: stepper.run(kind), mark=kind)
         stepper.machines[kind] = stepper.shared.get(("machine", *kind), make)
     return stepper.machines[kind]
@@ -117,13 +118,22 @@ def loop_on(machine: Any) -> Callable[..., Loop]:
     return partial(Whole, machine=machine)
 
 
+def _missing() -> str:
+    """Return why nothing can be compiled here; "" where it can."""
+    from pellucid import jit
+
+    return jit.available()
+
+
+def _check_available() -> None:
+    if reason := _missing():
+        raise ArgumentError(f"compiled code is not to be had here: {reason}", 'backend="numpy"')
+
+
 def _printed(make: Callable[[], Any]) -> Any:
     """Return a program printed as loops, or say why there is none."""
-    from pellucid import jit
     from pellucid.show.lower import NotLoops
 
-    if reason := jit.available():
-        raise ArgumentError(f"compiled code is not to be had here: {reason}", 'backend="numpy"')
     try:
         return make()
     except NotLoops as error:
@@ -149,6 +159,7 @@ class Reading:
         from pellucid.compiled import Forward
 
         if self.compiled is None:
+            _check_available()
             make = partial(_compiled, make=self._forward, mark=("predict", self.raw))
             machine = self.shared.get(("forward", self.raw), make)
             self.compiled = Forward(machine, self.plan.net, numbers)

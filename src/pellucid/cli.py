@@ -64,16 +64,22 @@ def _told(error: Exception, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     ours = isinstance(error, PellucidError)
-    if isinstance(error, PellucidError):
-        said = f"{error.what}; try: {error.hint}" if error.hint else error.what
-    else:
-        said = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    if not ours and not isinstance(error, OSError):
-        said = f"an error of this program, {said}; --debug shows where"
-    print("pellucid:", " ".join(said.split()), file=sys.stderr)
+    print("pellucid:", " ".join(_line(error).split()), file=sys.stderr)
     if isinstance(error, NonFiniteError):
         return STOPPED
     return BAD if ours or isinstance(error, OSError) else BROKEN
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, PellucidError):
+        what = error.what
+        if isinstance(error, NonFiniteError):  # what led to it fills a page: `train` has said that
+            what = what.partition("\n")[0].rstrip(";")
+        return f"{what}; try: {error.hint}" if error.hint else what
+    if isinstance(error, OSError):
+        about = f": {error.filename!r}" if error.filename else ""
+        return f"{error.strerror}{about}" if error.strerror else str(error)
+    return f"an error of this program, {type(error).__name__}: {error}; --debug shows where"
 
 
 def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -127,6 +133,15 @@ def _parser() -> Parser:
     return parser
 
 
+class _Once(argparse.Action):
+    """An option that is given once: of two values neither is taken in silence."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        if self.dest in vars(namespace):
+            parser.error(f"{option} is given twice")
+        setattr(namespace, self.dest, values)
+
+
 class _Plain(argparse.RawDescriptionHelpFormatter):
     """Help in 80 columns, whatever the terminal, with lines as they are written."""
 
@@ -140,7 +155,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
         parser.add_argument(*option.names, action=action, dest=option.name, help=_help(option))
         return
     parser.add_argument(
-        *option.names, dest=option.name, metavar=option.metavar, help=_help(option),
+        *option.names, action=_Once, dest=option.name, metavar=option.metavar, help=_help(option),
         nargs="*" if option.many else None,
     )  # fmt: skip
 

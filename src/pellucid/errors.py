@@ -86,7 +86,7 @@ class PellucidWarning(UserWarning):
 
 
 class TrainingWarning(PellucidWarning):
-    """Training stopped early, and the last good parameters were kept."""
+    """Training stopped early, or could not be kept in its folder; the model itself is good."""
 
 
 def user_line(frame: FrameType | None = None) -> str:

@@ -709,12 +709,13 @@ class Sequential:
         from pellucid.plot.measure import classes
 
         found = classes(self, X, y)
-        names, parts = found.labels, (found.predicted, found.truth)
+        if sample_weight is not None:
+            sample_weight = intake.weights(sample_weight, len(found.truth))
         counted = confusion_matrix(
-            prediction=parts[0], target=parts[1], labels=range(len(names)),
-            sample_weight=None if sample_weight is None else intake.weights(sample_weight, len(parts[0])),
+            prediction=found.predicted, target=found.truth, labels=range(len(found.labels)),
+            sample_weight=sample_weight,
         )  # fmt: skip
-        return Confusion(counted.counts, names)
+        return Confusion(counted.counts, found.labels)
 
     def loss(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the loss of these samples, penalties included, without dropout."""

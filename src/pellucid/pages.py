@@ -192,7 +192,7 @@ def _predictions(subject: Subject) -> Iterator[str]:
         return
     model, X, y = subject.model, subject.X, subject.y
     found = []
-    if subject.flat:
+    if subject.flat and _has_one_color(subject):
         found.append(_picture(plot.boundary(model, X, y), "What it predicts all over the plane"))
     if _has_classes(subject):
         found.append(_picture(plot.confusion(model, X, y), "True classes against predicted ones"))
@@ -203,9 +203,18 @@ def _predictions(subject: Subject) -> Iterator[str]:
     yield _figures(found)
 
 
+def _target(subject: Subject) -> Array:
+    return subject.model._batch(subject.X, subject.y).Y
+
+
 def _has_classes(subject: Subject) -> bool:
-    target = subject.model._batch(subject.X, subject.y).Y
+    target = _target(subject)
     return classifies(subject.model, target) and has_one_class(subject.model, target)
+
+
+def _has_one_color(subject: Subject) -> bool:
+    """Whether a prediction is one class or one value."""
+    return _has_classes(subject) or subject.model._built.output_shape in ((), (1,))
 
 
 def _side(subject: Subject) -> int:
@@ -229,8 +238,9 @@ def _neurons(subject: Subject) -> Iterator[str]:
     if side and dense[0] is model._built.leaves[0]:
         axes = plot.weights(model, shape=(side, side))
         found.append(_picture(axes, "The weights of the first neurons, as images"))
-    said = "The samples as the last hidden layer sees them"
-    found.append(_picture(plot.representation(model, X, y, layer=hidden[-1]), said))
+    if _has_classes(subject) or not classifies(model, _target(subject)):
+        said = "The samples as the last hidden layer sees them"
+        found.append(_picture(plot.representation(model, X, y, layer=hidden[-1]), said))
     yield _figures(found)
 
 

@@ -56,6 +56,11 @@ def samples(trained: Trained, given: Settings, whole: bool = False) -> Samples:
 def _others(trained: Trained, given: Settings) -> Samples:
     table = tables.read(given.file, given.separator, given.decimal)
     notes, schema = list(table.notes), trained.schema
+    if schema.target not in table.names:
+        raise DataError(
+            f"{given.file} has no column {schema.target!r}, which the model predicts",
+            "pellucid predict, which does without",
+        )
     y, gaps = schema.targets(table)
     keep = sorted({*range(len(table))} - {*gaps})
     if not keep:

@@ -18,6 +18,7 @@ FILE = Option("file", "a table of separated values, with names in line 1", text,
 RUN = Option("run", "the folder that `pellucid train` wrote", text, metavar="RUN")
 THEIRS = Option("file", "a table with the same columns (left out: the one it was trained on)", text,
                 metavar="FILE")  # fmt: skip
+TARGET = Option("target", "the column to be predicted", text, None, "NAME")
 SEED = Option("seed", "fixes the split, the weights and the shuffles", whole(), 0, "N")
 JSON = Option("json", "print JSON", flag, False, flag=True)
 
@@ -28,25 +29,29 @@ READING = (
            choice("auto", ".", ","), "auto", "C"),
 )  # fmt: skip
 
+COLUMNS = (
+    Option("task", "auto, classification or regression",
+           choice("auto", "classification", "regression"), "auto", "WORD"),
+    Option("drop", "columns that are not to be used", words, (), "A,B"),
+    Option("keep", "columns to be used, though they would be left out", words, (), "A,B"),
+    Option("text", "columns of categories, though they hold numbers", words, (), "A,B"),
+    Option("na", "further words that mean a missing value", words, (), "A,B"),
+    Option("categories", "different texts, beyond which a column is left out",
+           whole(2), 50, "N"),
+    Option("missing", "fill missing numbers with: auto (the median, where there are any), "
+           "median, mean, most_frequent; or refuse",
+           choice("auto", "median", "mean", "most_frequent", "refuse"), "auto", "WORD"),
+    *READING,
+)  # fmt: skip
+
 TRAIN = Command(
     "train",
     "learn from a table: a model, its report and its log, in a folder",
     f"{HERE}.train",
     (FILE,),
     (
-        Option("target", "the column to be predicted", text, None, "NAME"),
-        Option("task", "auto, classification or regression",
-               choice("auto", "classification", "regression"), "auto", "WORD"),
-        Option("drop", "columns that are not to be used", words, (), "A,B"),
-        Option("keep", "columns to be used, though they would be left out", words, (), "A,B"),
-        Option("text", "columns of categories, though they hold numbers", words, (), "A,B"),
-        Option("na", "further words that mean a missing value", words, (), "A,B"),
-        Option("categories", "different texts, beyond which a column is left out",
-               whole(2), 50, "N"),
-        Option("missing", "fill missing numbers with: auto (the median, where there are any), "
-               "median, mean, most_frequent; or refuse",
-               choice("auto", "median", "mean", "most_frequent", "refuse"), "auto", "WORD"),
-        *READING,
+        TARGET,
+        *COLUMNS,
         Option("layers", "units of each hidden layer; none for no hidden layer",
                sizes, (64, 64), "64,64"),
         Option("activation", "of the hidden layers", text, "relu", "NAME"),
@@ -89,7 +94,7 @@ PREDICT = Command(
     "predict",
     "predict the rows of a table",
     f"{HERE}.predict",
-    (RUN, THEIRS),
+    (RUN, Option("file", "a table with the same columns", text, metavar="FILE")),
     (
         Option("out", "the file to write (printed by default)", text, None, "PATH"),
         Option("inputs", "write the columns of the table as well", flag, False, flag=True),
@@ -175,7 +180,8 @@ DOCTOR = Command(
     f"{HERE}.doctor",
     (FILE,),
     (
-        Option("target", "the column to be predicted", text, None, "NAME"),
+        TARGET,
+        *COLUMNS,
         Option("hidden", "units of each hidden layer", sizes, (16,), "N", many=True),
         Option("activation", "of the hidden layers", text, "relu", "NAME"),
         Option("learning_rate", "of Adam", real(0, above=True), 0.01, "X", also=("--rate",)),
@@ -185,7 +191,7 @@ DOCTOR = Command(
         Option("seconds", "how long it may take, about", real(0, above=True), 10.0, "X"),
         JSON,
     ),
-    "",
+    "Columns are read and prepared as `train` does. Nothing is written.",
     (("pellucid doctor flowers.csv --target kind --hidden 16 16", "a table, and two layers"),),
 )
 

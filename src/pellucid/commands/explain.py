@@ -42,8 +42,9 @@ def _place(found: Samples, line: int | None) -> int:
     if line is None:
         return 0
     if line not in found.lines:
+        near = sorted(found.lines, key=lambda begun: abs(begun - line))[:3]
         raise ArgumentError(
-            f"no row with a target begins on line {line}", f"such as {listed(found.lines, 3)}"
+            f"no row with a target begins on line {line}", f"such as {listed(sorted(near))}"
         )
     return found.lines.index(line)
 

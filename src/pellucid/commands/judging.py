@@ -15,6 +15,7 @@ import numpy as np
 
 from pellucid.graph import Array
 
+UNEVEN = 0.8  # share of the most frequent class, from which on accuracy says little
 SURE = 0.05  # chance of such a result for a model that is as good as the guess
 
 
@@ -46,7 +47,8 @@ class Verdict:
         head = f"  {'':{width}}  {'model':>10}  {'guess':>10}"
         rows = [f"  {name:{width}}  {_shown(value):>10}  {_shown(self.guess[name]):>10}"
                 for name, value in self.scores.items()]  # fmt: skip
-        return [head, *rows, f"  the guess: {self.guessed}", f"  {self.conclusion()}"]
+        return [head, *rows, f"  the guess: {self.guessed}", f"  {self.conclusion()}",
+                *self.remarks()]
 
     def conclusion(self) -> str:
         """Say whether the model is better than the guess, as far as these rows can tell."""
@@ -56,7 +58,18 @@ class Verdict:
         if self.chance < SURE:
             p = f"p = {self.chance:.2g}" if self.chance > 1e-99 else "p < 1e-99"
             return f"{told}: better than a guess (chance alone: {p})"
-        return f"{told}: NOT shown to be better than a guess (p = {self.chance:.2g})"
+        what = "right more often" if self.classes else "better"
+        return f"{told}: NOT shown to be {what} than a guess (p = {self.chance:.2g})"
+
+    def remarks(self) -> list[str]:
+        """Return what else there is to say: that rare classes hardly count in the accuracy."""
+        if not self.classes or self.guess["accuracy"] < UNEVEN:
+            return []
+        share, recall = self.guess["accuracy"], _shown(self.guess["mean recall"])
+        return [
+            f"  one class has {share:.0%} of the rows, so that a guess is right as often: mean "
+            f"recall, where it has {recall}, counts the classes alike"
+        ]
 
     def confusion(self) -> list[str]:
         """Return true classes against predicted ones as lines; none where they are many."""
@@ -85,7 +98,9 @@ class Verdict:
 
 
 def _shown(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "-"
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def tail(wins: int, tries: int) -> float:
@@ -153,7 +168,7 @@ def judged_values(found: Array, y: Array, mean: float) -> Verdict:
     off, guess = np.abs(found - y), np.abs(mean - y)
     return Verdict(
         len(y),
-        f"always {mean:.4g}, the mean of the training rows",
+        f"always {_shown(mean)}, the mean of the training rows",
         _errors(off, y),
         _errors(guess, y),
         int((off < guess).sum()),

@@ -85,6 +85,11 @@ class Settings:
             raise AttributeError(name)
         return self._values[name]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Which settings there are."""
+        return frozenset(self._values)
+
     def with_(self, **values: Any) -> Settings:
         """Return the settings with some of them changed."""
         return Settings(self._values | values, self.asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from pellucid.tables.numbers import numbers
 
 SHOWN = 500  # rows that the report is made of, at most
 INTERRUPTED = 130
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 @dataclass(eq=False)
@@ -40,6 +42,7 @@ class Teller:
     def say(self, *lines: str, always: bool = False) -> None:
         """Print lines, and keep them; those of a quiet run only if `always`."""
         for line in lines:
+            line = CONTROL.sub(" ", line)  # a name or a label may hold anything
             self.lines.append(line)
             if always or not self.quiet:
                 print(_writable(line), flush=True)
@@ -60,6 +63,7 @@ class Run:
     model: Sequential
     teller: Teller
     data: dict[str, Any]
+    before: int = 0  # epochs of the run that is gone on with
     begun: str = field(default_factory=now)
 
     def note(self, status: str, **more: Any) -> None:
@@ -108,7 +112,8 @@ def run(given: Settings) -> int:
     how = "going on with the run in" if going else "writing to"
     teller.say(f"model: {described(model)}", f"{how} {folder.path}/", "")
     _begin(folder, given, going)
-    this = Run(folder, given, rows, model, teller, data)
+    before = folder.told().get("epochs", 0) if going and folder.run.is_file() else 0
+    this = Run(folder, given, rows, model, teller, data, before)
     this.note("training")
     return _trained(this, going)
 
@@ -143,14 +148,16 @@ def placed(given: Settings) -> tuple[Folder, Settings, bool]:
 def _same(folder: Folder, given: Settings) -> Settings:
     """Return the options of the run, and refuse others."""
     before = folder.settings()
-    for name in sorted(given.asked - {*ACTS, "epochs"}):
-        if given[name] != before[name]:
+    free = {*ACTS, "epochs", "file"}  # the table may have moved: its content is what counts
+    for name in sorted(given.asked - free):
+        auto = name == "backend" and given[name] == "auto"  # and the run has chosen
+        if given[name] != before[name] and not auto:
             raise ArgumentError(
                 f"--{name.replace('_', '-')} is {written(given[name])}, but the run was begun with "
                 f"{written(before[name])}",
                 "leave it out, or begin another run with --out",
             )
-    asked = {name: given[name] for name in given.asked & {*ACTS, "epochs"}}
+    asked = {name: given[name] for name in given.asked & free}
     if "file" not in given.asked and not Path(before.file).exists() and folder.run.is_file():
         asked["file"] = folder.told()["data"]["path"]  # called from another folder
     return before.with_(**asked | {"out": given.out})
@@ -225,7 +232,8 @@ def _categories(categories: Mapping[str, tuple[str, ...]]) -> str:
 def described(model: Sequential) -> str:
     """Return widths and what trains them, in a line."""
     net = model._built
-    widths = [f"{net.input_shape[0]} columns"]
+    columns = net.input_shape[0]
+    widths = ["1 column" if columns == 1 else f"{columns} columns"]
     for before, one in zip([net.input_shape, *net.shapes], net.placed, strict=False):
         if isinstance(one.layer, Dense) or one.shape != before:
             widths.append(str(one.shape[0]))
@@ -242,17 +250,21 @@ def _trained(this: Run, going: bool) -> int:
     try:
         history = _fitted(this, going)
     except NonFiniteError as error:
-        this.teller.say(f"stopped: {error.what}")
+        this.teller.say(*f"stopped: {error.what}".splitlines())
         this.note("failed", failure=str(error))
         raise
     interrupted = history.stopped.startswith("interrupted")
     this.folder.put_history(history)
+    if history.epochs:  # what auto has chosen: to do it again is to choose the same
+        this.folder.put_config(this.given.with_(backend=str(history.backend)))
     if interrupted and not history.epochs:
         this.note("interrupted", epochs=0)
         return INTERRUPTED
     this.model._labels = labels(this.rows.plan.classes)
     this.model.save(this.folder.model)
-    this.teller.say("", *_told_of(history))
+    if history.epochs == this.before:
+        this.teller.say("the run had come to its end: nothing is learned anew")
+    this.teller.say("", *_told_of(history, _monitor(this.given)))
     verdict = _judged(this)
     status = "interrupted" if interrupted else "done"
     this.note(
@@ -268,8 +280,8 @@ def _trained(this: Run, going: bool) -> int:
 def _fitted(this: Run, going: bool) -> History:
     rows, given = this.rows, this.given
     held = rows.pair(rows.held) if len(rows.held) else None
-    monitor = "val_loss" if _class_weight(given) is None else f"val_{BALANCED}"
-    stops: list[Callback] = [EarlyStopping(monitor, patience=given.patience)] if held else []
+    stopping = EarlyStopping(_monitor(given), patience=given.patience)
+    stops: list[Callback] = [stopping] if held else []
     return this.model.fit(
         *rows.pair(rows.train),
         epochs=given.epochs,
@@ -282,6 +294,11 @@ def _fitted(this: Run, going: bool) -> History:
         checkpoint=this.folder.checkpoint,
         resume=going,
     )
+
+
+def _monitor(given: Settings) -> str:
+    """Return by what the training is stopped."""
+    return "val_loss" if _class_weight(given) is None else f"val_{BALANCED}"
 
 
 def labels(classes: Sequence[str]) -> Array | None:
@@ -297,13 +314,18 @@ def _class_weight(given: Settings) -> str | None:
     return None if given.class_weight == "none" else str(given.class_weight)
 
 
-def _told_of(history: History) -> list[str]:
-    rate = f"{history.seconds:.1f} s with {history.backend}"
+def _told_of(history: History, monitor: str) -> list[str]:
+    count = f"{history.epochs:,} epoch{'s' * (history.epochs != 1)}"
     why = f": {history.stopped}" if history.stopped else ""
-    said = [f"{history.epochs:,} epochs in {rate}{why}"]
-    held = history.get("val_loss", [])
-    if not history.stopped and held and min(held[-3:]) <= min(held):
-        said.append("the validation loss was still falling: more --epochs may do better")
+    said = [f"{count} in {history.seconds:.1f} s with {history.backend}{why}"]
+    if history.stopped or monitor not in history:
+        return said
+    best = history.best(monitor)
+    last = f"{monitor} was best in epoch {best.epoch:,} ({best.value:.4g})"
+    if best.epoch < history.epochs:
+        said.append(f"{last}, whose weights are restored")
+    if 1 < best.epoch > history.epochs - 3:
+        said.append(f"{monitor} was still getting better: more --epochs may do more")
     return said
 
 
@@ -321,8 +343,9 @@ def _written(this: Run, history: History) -> None:
     if this.given.report:
         from pellucid.pages import report
 
-        part = this.rows.judged[1][:SHOWN]
-        title = f"{this.rows.plan.target}, from {Path(this.given.file).name}"
+        name, part = this.rows.judged
+        part = part[:SHOWN]
+        title = f"{this.rows.plan.target}, from {Path(this.given.file).name}: rows {name}"
         X, y = this.rows.pair(part)
         report(this.model, history, X, y, this.folder.path / "report.html", title=title)
     names = sorted(p.name for p in this.folder.path.iterdir() if p.is_file())

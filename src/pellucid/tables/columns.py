@@ -16,6 +16,7 @@ from pellucid.tables.reading import listed
 MOSTLY = 0.8  # share of numbers from which on a text among them is a slip
 FEW = 10  # rows: in fewer, that all values differ says nothing
 KEY = re.compile(r"(.*[_\- .])?(id|key|index|uuid|guid|nr|no|row|unnamed.*)", re.IGNORECASE)
+CODE = re.compile(r"\s*0\d+\s*")
 DATE = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?"
     r"|\d{1,2}[./]\d{1,2}[./](\d{2}|\d{4})( \d{1,2}:\d{2}(:\d{2})?)?"
@@ -57,20 +58,22 @@ def column(
 
     Raises: DataError for a text among numbers, and for infinite ones, with the line.
     """
+    values, odd = numbers(cells, decimal, wishes.na)
+    some = not np.isnan(values).all()
+    if some and not odd and name not in wishes.text:
+        return _numeric(name, values, cells, lines, wishes)
     gaps = [k for k, cell in enumerate(cells) if missing(cell, wishes.na)]
     there = len(cells) - len(gaps)
     if not there:
         return Column(name, "number", None, gaps, "it is empty")
-    values, odd = numbers(cells, decimal, wishes.na)
-    if name in wishes.text or len(odd) > (1 - MOSTLY) * there or _dates(cells, odd):
+    text = name in wishes.text or not some or len(odd) > (1 - MOSTLY) * there
+    if text or _dates(cells, odd):
         return _text(name, cells, gaps, wishes)
-    if odd:
-        raise DataError(
-            f"column {name!r} holds numbers, but {cells[odd[0]]!r} on {listed(_at(lines, odd))}",
-            f"--na {cells[odd[0]].strip()!r}, if that means missing; --text {name!r}, if it holds "
-            "categories",
-        )
-    return _numeric(name, values, cells, lines, wishes)
+    raise DataError(
+        f"column {name!r} holds numbers, but {cells[odd[0]]!r} on {listed(_at(lines, odd))}",
+        f"--na {cells[odd[0]].strip()!r}, if that means missing; --text {name!r}, if it holds "
+        "categories",
+    )
 
 
 def _at(lines: Sequence[int], rows: Sequence[int]) -> list[int]:
@@ -152,7 +155,7 @@ def _oddities(name: str, values: Array, cells: Sequence[str], lines: Sequence[in
             f"{cells[whole[0]].strip()} ({listed(_at(lines, whole))}) has more digits than a "
             f"number keeps; if it is a name, --text {name!r}"
         )
-    zeros = [k for k, cell in enumerate(cells) if re.fullmatch(r"0\d+", cell.strip())]
+    zeros = [k for k, cell in enumerate(cells) if CODE.fullmatch(cell)]
     if zeros:
         found.append(
             f"{cells[zeros[0]].strip()} ({listed(_at(lines, zeros))}) is read as a number; if it "

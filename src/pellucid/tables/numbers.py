@@ -60,6 +60,8 @@ def numbers(
     >>> values.tolist(), odd
     ([1.0, nan, nan, 1234.5], [2])
     """
+    if decimal == "." and not also_missing and (plainly := _plainly(cells)) is not None:
+        return plainly, []
     values, odd = np.full(len(cells), np.nan), []
     known: dict[str, float | None] = {}
     for k, cell in enumerate(cells):
@@ -71,6 +73,15 @@ def numbers(
         else:
             values[k] = value
     return values, odd
+
+
+def _plainly(cells: Sequence[str]) -> Array | None:
+    """Return cells as numbers, all at once, where each is one as Python writes it."""
+    try:
+        values = np.array(list(map(float, cells)))
+    except ValueError:
+        return None
+    return None if "_" in "".join(cells) else values
 
 
 def _number(text: str, decimal: str, also_missing: Collection[str]) -> float | None:

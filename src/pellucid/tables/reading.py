@@ -69,7 +69,7 @@ def read(path: str | Path, separator: str = "auto", decimal: str = "auto") -> Ta
     rows = list(_rows(text, between, name))
     if not rows:
         raise DataError(f"{name} is empty", "a line of names, then a line for each row")
-    names = _names([cell.strip() for cell in rows[0][1]], name, notes)
+    names = _names([" ".join(cell.split()) for cell in rows[0][1]], name, notes)
     _check_lengths(rows, names, name)
     if len(rows) == 1:
         raise DataError(f"{name} has names, but no rows", "a line of values for each row")

@@ -203,7 +203,7 @@ def _fitted(twin: Sequential, case: Case) -> tuple[dict[str, list[float]], str]:
                 case.X,
                 case.y,
                 epochs=case.epochs,
-                batch_size=case.batch_size,
+                batch_size=None if twin.optimizer.whole else case.batch_size,
                 validation_data=case.held,
                 shuffle=case.shuffle,
                 verbose=0,
