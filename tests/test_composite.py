@@ -250,7 +250,9 @@ class TestEveryReader:
         kind = name.capitalize()
         for picture in (m.draw(), m.draw(X[:3], Y[:3], open=True),
                         m.draw(X[:3], Y[:3], direction="backward")):  # fmt: skip
-            assert kind in picture.svg
+            assert f"{kind}: " in picture.svg  # a box, which says what is in it
+        with pytest.raises(pc.ArgumentError, match=f"{kind}, holds other layers"):
+            m.draw(style="network")
 
     def test_copies_and_files(self, name: str, tmp_path: Path) -> None:
         m = self.model(name)

@@ -318,13 +318,13 @@ def _told_of(history: History, monitor: str) -> list[str]:
     count = f"{history.epochs:,} epoch{'s' * (history.epochs != 1)}"
     why = f": {history.stopped}" if history.stopped else ""
     said = [f"{count} in {history.seconds:.1f} s with {history.backend}{why}"]
-    if history.stopped or monitor not in history:
+    if np.isnan(history.get(monitor, np.nan)).all() or "restored" in history.stopped:
         return said
     best = history.best(monitor)
-    last = f"{monitor} was best in epoch {best.epoch:,} ({best.value:.4g})"
     if best.epoch < history.epochs:
-        said.append(f"{last}, whose weights are restored")
-    if 1 < best.epoch > history.epochs - 3:
+        where = f"{best.value:.4g} in epoch {best.epoch:,}"
+        said.append(f"the best {monitor} was {where}, whose weights are restored")
+    if not history.stopped and 1 < best.epoch > history.epochs - 3:
         said.append(f"{monitor} was still getting better: more --epochs may do more")
     return said
 

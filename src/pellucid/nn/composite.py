@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from pellucid import ops
@@ -189,6 +189,22 @@ def as_branches(branches: Any, name: str) -> tuple[Branch, ...]:
     if isinstance(branches, (str, type, Layer)) or not isinstance(branches, Iterable):
         raise DtypeError(f"{name} takes a list of branches, not {branches!r}", "[layer, layer]")
     return tuple(b if isinstance(b, Layer) else as_stack(b, name) for b in branches)
+
+
+def held(layer: Any) -> list[Layer]:
+    """Return the layers that are settings of a layer, in their order.
+
+    >>> held(Parallel([Dense(2), [Dense(3), Dense(4)]]))
+    [Dense(units=2), Dense(units=3), Dense(units=4)]
+    """
+    values = [getattr(layer, f.name) for f in fields(layer)] if is_dataclass(layer) else []
+    return [each for value in values for each in _layers_in(value)]
+
+
+def _layers_in(value: Any) -> list[Layer]:
+    if isinstance(value, Layer):
+        return [value]
+    return [x for v in value for x in _layers_in(v)] if isinstance(value, tuple) else []
 
 
 def check_layer(layer: Any, name: str) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 from pellucid.dims import show
 from pellucid.errors import ArgumentError
 from pellucid.graph import Node, order, symbolic
-from pellucid.nn.layer import Draw
+from pellucid.nn.composite import held
+from pellucid.nn.layer import Composite, Draw
 from pellucid.nn.network import BATCH, Network, penalty, still, walked
 from pellucid.passes import Graph, fused, unlabeled
 from pellucid.pictures import svg
@@ -200,7 +201,12 @@ def _counted(places: range) -> str:
 
 
 def written(layer: Any) -> str:
-    """Return a layer as it is written, the names of its settings left out."""
+    """Return a layer as it is written, the names of its settings left out.
+
+    Of one that holds others, what kinds these are: the picture shows the rest.
+    """
+    if isinstance(layer, Composite) and (inner := held(layer)):
+        return f"{type(layer).__name__}: {', '.join(type(x).__name__ for x in inner)}"
     return re.sub(r"(?<=\()\w+=|\b\w+=(?=')", "", repr(layer)).replace("'", "")
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from pellucid.errors import ArgumentError
 from pellucid.graph import Array, Node, order
+from pellucid.nn.layer import Composite
 from pellucid.pictures import svg
 from pellucid.pictures.measure import brief, finite, number, shortened
 from pellucid.pictures.models import Trace, traced, written
@@ -93,6 +94,12 @@ def _columns(trace: Trace, held: dict[Node, Array]) -> list[Column]:
     net = trace.net
     found = [_input(trace, held)]
     for k, layer in enumerate(net.layers):
+        if isinstance(layer, Composite):
+            raise ArgumentError(
+                f"layer {k + 1}, {type(layer).__name__}, holds other layers: it is not drawn as "
+                "neurons",
+                'style="graph" draws any model',
+            )
         weights = _matrix(trace, k, found[-1].count)
         noted = shortened(written(layer), 22)
         flat = None if trace.outputs[k] not in held else held[trace.outputs[k]].reshape(-1)
