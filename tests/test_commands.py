@@ -422,7 +422,7 @@ def test_an_interrupted_run_goes_on_as_if_it_never_had_been(
 
 
 def test_a_killed_run_goes_on_as_if_it_never_had_been(here: Path, said: Any) -> None:
-    options = [*LONG, "--epochs", "1000", "--patience", "5000"]
+    options = ["--patience", "5000", "--epochs", "1000", *LONG[2:]]
     command = [sys.executable, "-m", "pellucid", "train", "flats.csv", "--target", "rent", *options]
     path = str(Path(pc.__file__).parent.parent)
     child = subprocess.Popen(
@@ -455,7 +455,8 @@ def test_going_on_takes_the_options_of_the_run(here: Path, said: Any, refused: A
     told = refused("train", "--resume", "--out", "flats-run", "--layers", "7")
     assert "--layers is [7], but the run was begun with [6]" in told
     (here / "other.csv").write_text(flats(50))
-    assert "--file" in refused("train", "other.csv", "--resume", "--out", "flats-run")
+    told = refused("train", "other.csv", "--resume", "--out", "flats-run")
+    assert "other.csv is not the table that the run was begun with" in told
     assert result(here / "flats-run") == before
     said("train", "flats.csv", "--target", "rent", "--resume", *LONG)
     assert result(here / "flats-run") == before

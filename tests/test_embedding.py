@@ -122,6 +122,11 @@ def test_a_code_that_is_none_is_named_before_anything_happens(value: float) -> N
         pc.sweep(model_of, bad, Y, epochs=1, seeds=[0], verbose=0)
 
 
+def test_codes_that_are_made_while_training_are_looked_at_as_well() -> None:
+    with pytest.raises(pc.DataError, match="row 0 of augmented X"):
+        model_of().fit(CODES, Y, verbose=0, augment=lambda X, y, rng: (X + V, y))
+
+
 def test_codes_in_some_columns_of_many() -> None:
     def net(call: Any, x: Any) -> Any:
         vectors = call(pc.Flatten(), call(pc.Embedding(V, 2), x[:, 3:]))

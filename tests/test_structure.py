@@ -35,8 +35,10 @@ FLOORS = [
     "pictures pictures.*",
     "described checkpoint weights parameters keeping keeping.lock keeping.log keeping.folder "
     "keeping.facts keeping.kept keeping.keeper keeping.recording",
+    "session freezing",
     "model",
-    "keeping.run several swept trainings sweeps rate_finder readings exercises exercises.* estimators estimators.*",
+    "keeping.run several swept trainings sweeps rate_finder readings exercises exercises.* "
+    "estimators estimators.*",
     "check check.*",
     "plot plot.*",
     "pages interop interop.*",

@@ -63,11 +63,10 @@ def _told(error: Exception, debug: bool) -> int:
     """Say an error in one line, after all that led to it where that is asked for."""
     if debug:
         traceback.print_exception(error)
-    ours = isinstance(error, PellucidError)
     print("pellucid:", " ".join(_line(error).split()), file=sys.stderr)
     if isinstance(error, NonFiniteError):
         return STOPPED
-    return BAD if ours or isinstance(error, OSError) else BROKEN
+    return BAD if isinstance(error, (PellucidError, OSError, MemoryError)) else BROKEN
 
 
 def _line(error: Exception) -> str:
@@ -79,6 +78,8 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError):
         about = f": {error.filename!r}" if error.filename else ""
         return f"{error.strerror}{about}" if error.strerror else str(error)
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory: {error}; try: fewer rows, or smaller layers"
     return f"an error of this program, {type(error).__name__}: {error}; --debug shows where"
 
 

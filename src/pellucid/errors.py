@@ -95,9 +95,15 @@ def user_line(frame: FrameType | None = None) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
 
 
+OURS = ("pellucid.", "functools", "dataclasses", "contextlib")
+
+
 def outside(frame: FrameType | None) -> FrameType | None:
-    """Return the innermost frame that is not this package's (code it generated is its own)."""
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("pellucid."):
+    """Return the innermost frame that is not this package's (code it generated is its own).
+
+    Nor Python's own between two of ours, of a cached property or of `replace`.
+    """
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(OURS):
         frame = frame.f_back
     return frame
 

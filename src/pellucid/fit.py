@@ -25,6 +25,7 @@ from pellucid.errors import DtypeError, ShapeError
 from pellucid.graph import Array
 from pellucid.history import NUMPY, Backend, History
 from pellucid.metrics.measures import Facts
+from pellucid.nn.network import admit
 from pellucid.run import Runner
 from pellucid.sharing import Programs, programs
 from pellucid.train import Blueprint, Step
@@ -282,7 +283,9 @@ class Loop:
         """Make other samples of a batch; what is random in that follows from seed and step."""
         key = rng.key(self.stepper.seed, "augment", step)
         found = augment(batch.X.copy(), batch.Y.copy(), np.random.Generator(np.random.Philox(key)))
-        return Batch(*_as_given(found, batch), batch.weights)
+        X, Y = _as_given(found, batch)
+        admit(self.stepper.plan.net, X, "augmented X")
+        return Batch(X, Y, batch.weights)
 
     # -- after a failure -------------------------------------------------------------------------
 

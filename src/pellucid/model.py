@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +14,10 @@ import numpy as np
 
 from pellucid import intake
 from pellucid.adapting import adapt
-from pellucid.backends import Reading, chosen, loop_on, reading, working
+from pellucid.backends import Reading, reading, working
 from pellucid.batches import Batch, Numbers
 from pellucid.blackbox import settle
-from pellucid.callbacks import Callback, Lines, Progress
+from pellucid.callbacks import Callback
 from pellucid.checkpoint import restore, save
 from pellucid.data import split
 from pellucid.errors import (
@@ -31,11 +28,12 @@ from pellucid.errors import (
     PellucidWarning,
     one_of,
 )
-from pellucid.fit import RECORDED, Augment, Loop, Stepper
+from pellucid.fit import Augment, Stepper
+from pellucid.freezing import matching, relaid
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.keeping.facts import Task
-from pellucid.keeping.recording import Kept, recording
+from pellucid.keeping.recording import recording
 from pellucid.losses import Loss
 from pellucid.losses import loss as loss_named
 from pellucid.metrics import Confusion, Measures, check_metrics, confusion_matrix
@@ -47,6 +45,7 @@ from pellucid.optim import optimizer as optimizer_named
 from pellucid.outputs import check_outputs
 from pellucid.parameters import Parameters, all_parameters, layer_state, state_views
 from pellucid.run import Runner
+from pellucid.session import loop_of, progress, ready
 from pellucid.settings import (
     as_callbacks,
     as_list,
@@ -173,7 +172,7 @@ class Sequential:
         return Numbers(flat, state, initial_fixed(net, seed).astype(self.dtype))
 
     def _look(self) -> None:
-        """Look at the numbers anew, through views; forget the programs that were made for others."""
+        """Look at the numbers anew, through views; forget the programs of others."""
         numbers = self._numbers
         self._views = all_parameters(self._built, numbers.params, numbers.fixed)
         self._runners, self._readings, self._scripts = {}, {}, {}
@@ -283,45 +282,15 @@ class Sequential:
         >>> sorted(model.frozen)
         ['W1', 'b1']
         """
-        return self._learn(self.frozen | self._matching(names))
+        relaid(self, self.frozen | matching(self._built, names))
+        return self
 
     def unfreeze(self, *names: str) -> Sequential:
         """Let frozen parameters be learned again; all, without names. Returns the model.
 
         What a layer itself says, `Dense(8, trainable=False)`, stays.
         """
-        return self._learn(self.frozen - self._matching(names))
-
-    def _matching(self, patterns: Sequence[str]) -> frozenset[str]:
-        names = [s.name for s in self._built.parameters]
-        found = {p: [n for n in names if fnmatchcase(n, str(p))] for p in patterns or ("*",)}
-        for pattern, matches in found.items():
-            if not matches:
-                raise one_of("parameter", pattern, names)
-        return frozenset(n for matches in found.values() for n in matches)
-
-    def _learn(self, frozen: frozenset[str]) -> Sequential:
-        """Lay the arrays out anew, with others of them frozen; the values stay."""
-        net, old, numbers = self._built, dict(self._views), self._numbers
-        kept = {k: dict(state_views(net, flat)) for k, flat in numbers.state.items()}
-        self.frozen = frozen
-        self._net = network(self.layers, net.input_shape, frozen)
-        fresh = self._fresh_numbers(self._net, self.seed)
-        state = dict(layer_state(net, numbers.fixed))
-        fresh.steps, fresh.epochs = numbers.steps, numbers.epochs
-        fresh.since, fresh.scale = numbers.since, numbers.scale
-        self._numbers = fresh
-        self._look()
-        self.params = old
-        for name, array in state.items():
-            self.buffers[name] = array
-        if self.optimizer.whole:  # its state is of all parameters at once: it starts anew
-            fresh.since = fresh.steps
-            return self
-        for key, flat in fresh.state.items():
-            views = state_views(self._net, flat)
-            for name in views.keys() & kept[key].keys():
-                views[name][...] = kept[key][name]
+        relaid(self, self.frozen - matching(self._built, names))
         return self
 
     def averaged(self) -> Sequential:
@@ -332,7 +301,7 @@ class Sequential:
         twin = self.copy()
         if "average" not in twin._numbers.state:
             raise ArgumentError("the optimizer keeps no average", "optimizer=pc.Adam(ema=0.999)")
-        if twin._numbers.steps > twin._numbers.since:
+        if twin._numbers.steps >= twin._numbers.since + self.optimizer.accumulate:
             twin._numbers.params[...] = twin._numbers.state["average"]
         return twin
 
@@ -462,8 +431,9 @@ class Sequential:
         follows from seed and step; `verbose`, 0 for silence, 2 to be told how it is computed;
         `print_every`, epochs between lines (about 20 lines in all by default); `backend`, "numpy",
         "numba" (compiled), "auto": compiled where that takes less time in all, or "often", the same
-        for settings that are trained again and again: compiled once they have taken as long; `on_nonfinite`,
-        what a step that gives NaN or Inf leads to: "raise", or "report", a warning and the history;
+        for settings that are trained again and again: compiled once they have taken as long;
+        `on_nonfinite`, what a step that gives NaN or Inf leads to: "raise", or "report", a warning
+        and the history;
         `checkpoint`, a folder that keeps the run, so that `resume=True` goes on after whatever
         ended it, up to `epochs` in all, as if nothing had; `checkpoint_every`, epochs between two
         checkpoints (None: as many as take a second). `pc.Run` reads the folder.
@@ -475,7 +445,7 @@ class Sequential:
         check_settings(epochs, batch_size, print_every, backend)
         check_choice(on_nonfinite, "on_nonfinite", ("raise", "report"))
         check_kept(checkpoint, resume, checkpoint_every)
-        hooks = [*as_callbacks(callbacks), *self._lines(verbose, print_every, epochs)]
+        hooks = [*as_callbacks(callbacks), *progress(verbose, print_every, epochs)]
         before = self._net, self._labels
         with self._unless_refused():
             X, y, sample_weight, held, rows = self._held_out(
@@ -495,60 +465,15 @@ class Sequential:
             self._doubt(train)
             if checked is not None:
                 self._doubt(checked, "of the validation samples, ")
-            self._ready(hooks, train, checked, record)
-        prepared = {"validation_split": validation_split, "class_weight": class_weight}
-        task = Task(self, train, checked, size, shuffle, epochs, prepared, record, augment)
+            prepared = {"validation_split": validation_split, "class_weight": class_weight}
+            task = Task(self, train, checked, size, shuffle, epochs, prepared, record, augment)
+            ready(task, hooks)
         with ExitStack() as stack:
             with self._unless_refused(before):
                 kept = stack.enter_context(recording(checkpoint, resume, checkpoint_every))
-                loop, begun = self._loop(task, hooks, kept, backend, verbose)
+                loop, begun = loop_of(task, hooks, kept, backend, verbose)
             self.history = loop.run(begun) if loop else begun
         return settle(self.history, on_nonfinite)
-
-    def _loop(
-        self, task: Task, hooks: list[Callback], kept: Kept, backend: str, verbose: int
-    ) -> tuple[Loop | None, History]:
-        """Return the loop that is to run, and the epochs before it; None where there is none."""
-        held = task.held
-        given = (self._steps(), task.data, task.batch_size, task.epochs, held, task.augment)
-        try:
-            how, machine = chosen(kept.backend(backend), *given)
-        except KeyboardInterrupt:
-            history = History()
-            history.stopped = "interrupted after epoch 0: its program was being made"
-            return None, history
-        if verbose > 1:
-            print(f"backend {how}: {how.why}")
-        begun = kept.begin(how, task, hooks)
-        if kept.done:
-            return None, begun
-        validate = (lambda: self._validated(held)) if held else None
-        judge = partial(self._judged, task.data) if self._measures.whole else None
-        record = partial(self._recorded, task.data) if task.record else None
-        settings = (task.data, task.epochs, task.batch_size, task.shuffle, kept.around(hooks), held)
-        more = (how, validate, judge, record, task.augment)
-        return loop_on(machine)(self._steps(), *settings, *more), begun
-
-    def _ready(
-        self, hooks: Sequence[Callback], train: Batch, held: Batch | None, record: bool
-    ) -> None:
-        """Tell callbacks what will be logged; they refuse what cannot be meant."""
-        returns = self._steps().program(train.weights is not None)[0].program.returns
-        names = [k for k in ("loss", "data_loss") if k in returns] + [*self._measures.metrics]
-        names += [f"val_{name}" for name in names if held] + [*RECORDED] * record
-        for callback in hooks:
-            callback.model, callback.stopped = self, ""
-            callback.ready(names)
-
-    def _recorded(self, train: Batch) -> dict[str, float]:
-        """Return loss and gradient of all training samples, and the rate of the last step."""
-        slopes = self._run("gradients", train, train.weights is not None)
-        norm = float(np.sqrt(sum(np.square(g, dtype=float).sum() for g in slopes.values())))
-        told = (self._evaluated(train)["loss"], norm, self._steps().rate)
-        return dict(zip(RECORDED, told, strict=True))
-
-    def _validated(self, held: Batch) -> dict[str, float]:
-        return {f"val_{k}": v for k, v in self._evaluated(held).items()}
 
     def adapt(self, X: Any) -> Sequential:
         """Let layers such as Normalize learn from samples X: what `fit` does before its first step.
@@ -587,11 +512,6 @@ class Sequential:
         train, _, test, _ = split(rows, y, test=share, seed=self.seed)
         weights = None if weights is None else intake.weights(weights, len(X))[train]
         return X[train], y[train], weights, (X[test], y[test]), train
-
-    def _lines(self, verbose: int, every: int | None, epochs: int) -> list[Callback]:
-        if verbose and every is None and sys.stdout.isatty():
-            return [Progress()]
-        return [Lines(every or max(1, -(-epochs // 20)), epochs)] if verbose else []
 
     def _steps(self) -> Stepper:
         if self._stepper is None:

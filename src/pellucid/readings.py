@@ -90,7 +90,7 @@ def why(target: Any, *args: Any, paths: int = 12) -> Why:
             raise ArgumentError("a model moves for samples", 'pc.why(model, X, y, "W1[0, 1]")')
         with target._unless_refused():
             reader = reader_of(*target._asked(given[0], given[1], 0, "rows", 4, True))
-            return followed(reader, spot, {k: v.shape for k, v in target.params.items()}, paths)
+            return followed(reader, spot, _moving(target, spot), paths)
     if not isinstance(target, Node) and not callable(target):
         raise DtypeError(f"{type(target).__name__} has no paths", "give a model, node or function")
     node = target if isinstance(target, Node) else traced(target, given)
@@ -98,3 +98,12 @@ def why(target: Any, *args: Any, paths: int = 12) -> Why:
     moving = {line.name.removeprefix("d_") for line in script.lines if line.paths}
     shapes = {name: np.shape(leaf) for name, leaf in leaves.items() if name in moving}
     return followed(Reader(script, Values({}, {}), View()), spot, shapes, paths)
+
+
+def _moving(model: Sequential, spot: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the parameters that are learned; refuse one that is frozen."""
+    name = str(spot).partition("[")[0].strip()
+    kinds = {s.name: s.kind for s in model._built.parameters}
+    if kinds.get(name) == "frozen":
+        raise ArgumentError(f"{name} is frozen, so nothing moves it", f'model.unfreeze("{name}")')
+    return {s.name: s.shape for s in model._built.slots}

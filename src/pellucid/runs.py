@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pellucid import ops
-from pellucid.graph import Node, symbolic
+from pellucid.graph import Node, lift, symbolic
 from pellucid.passes import Graph, simplified, unlabeled
 from pellucid.show.loops import Looped, looped
 from pellucid.show.lower import NotLoops
@@ -77,15 +77,21 @@ def _update(plan: Blueprint) -> Looped:
 
 
 def _bounds(plan: Blueprint) -> Looped | None:
-    """Bring parameters back within their bounds; None where all are free."""
+    """Bring parameters back within their bounds; None where all are free.
+
+    `check` is 0, or NaN where that gave what is not finite.
+    """
     if not plan.bounded:
         return None
     leaves = {s.name: symbolic(s.name, s.shape or (1,), plan.dtype) for s in plan.bounded}
     shaped = {s.name: leaves[s.name] if s.shape else leaves[s.name][0] for s in plan.bounded}
     back = {name: _as_array(plan.bound(name, value)) for name, value in shaped.items()}
-    graph = simplified(unlabeled(back))
-    doc = "Bring parameters back within their bounds."
-    return looped("bring_back", [*leaves.values()], {}, stores=graph.outputs, names=graph.names,
+    check = sum((ops.sum(x * 0.0) for x in back.values()), lift(0.0))
+    graph = simplified(unlabeled({**back, "check": check}))
+    doc = "Bring parameters back within their bounds; return 0, or NaN after a failure."
+    returns = {"check": graph.outputs["check"]}
+    stores = {name: graph.outputs[name] for name in back}
+    return looped("bring_back", [*leaves.values()], returns, stores=stores, names=graph.names,
                   doc=doc)  # fmt: skip
 
 

@@ -335,8 +335,7 @@ class Blueprint:
     def with_gradients(self, graph: Graph) -> Graph:
         """Add d_W1, …; say so where a parameter does not reach the loss."""
         if not self.net.slots:
-            hint = "add a layer that has some: pc.Dense(1)"
-            raise ArgumentError("the model has no parameters to train", hint)
+            raise _nothing_to_train(self.net)
         wrt = [graph.outputs[s.name] for s in self.net.slots]
         slopes = differentiated(graph, "loss", wrt)
         for s in self.net.slots:
@@ -429,6 +428,17 @@ def _share_or_none(keep: Any) -> float | None:
             f"a layer draws {keep!r}", 'a share above 0, for a mask that keeps it, or "normal"'
         )
     return None if keep == "normal" else share
+
+
+def _nothing_to_train(net: Network) -> ArgumentError:
+    if net.parameters:
+        return ArgumentError(
+            "every parameter is frozen, so there is nothing to train",
+            "model.unfreeze(), or layers without trainable=False",
+        )
+    return ArgumentError(
+        "the model has no parameters to train", "add a layer that has some: pc.Dense(1)"
+    )
 
 
 def _place(slot: Slot) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.commands.options import Settings
 from pellucid.commands.rows import Rows
+from pellucid.errors import ArgumentError
 from pellucid.model import Sequential
 from pellucid.nn import Dense, Dropout, Layer, Missing, Normalize, OneHot, Rescale
 from pellucid.optim import Optimizer, optimizer
@@ -27,7 +28,7 @@ def model_of(rows: Rows, given: Settings) -> Sequential:
     return Sequential(
         [*preparing(rows, given.missing), *hidden, *last],
         loss=loss,
-        optimizer=_optimizer(given),
+        optimizer=_optimizer(given, len(rows.train)),
         metrics=[metric, BALANCED] if given.class_weight == "balanced" else [metric],
         dtype=given.dtype,
         seed=given.seed,
@@ -60,8 +61,13 @@ def _output(rows: Rows, l2: float) -> tuple[list[Layer], str, str]:
     return [Dense(1, l2=l2), Rescale(spread, offset=float(y.mean()))], "mse", "mae"
 
 
-def _optimizer(given: Settings) -> Optimizer:
+def _optimizer(given: Settings, count: int) -> Optimizer:
     chosen = optimizer(given.optimizer)
+    if chosen.whole and given.batch_size < count:
+        raise ArgumentError(
+            f"{type(chosen).__name__} takes all {count:,} rows at once, and not {given.batch_size}",
+            f"--batch {count}",
+        )
     if given.learning_rate is None:
         return chosen
     changed: Any = {"learning_rate": given.learning_rate}

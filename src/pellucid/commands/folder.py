@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import platform
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from pellucid.model import Sequential, load
 from pellucid.tables import Schema
 
 FORMAT = 1
+FILES = ("run.json", "log.txt", "history.csv", "model.safetensors", "report.html", "config.toml")
 ACTS = ("out", "overwrite", "resume", "quiet", "report")  # options that change no number
 
 
@@ -62,6 +64,12 @@ class Folder:
     def begun(self) -> bool:
         """Whether a run has been begun here."""
         return self.config.is_file()
+
+    def clear(self) -> None:
+        """Remove the files of a run."""
+        shutil.rmtree(self.checkpoint, ignore_errors=not self.checkpoint.is_dir())
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
 
     def put(self, name: str, text: str) -> Path:
         """Write a file, all or nothing."""
@@ -143,6 +151,11 @@ def opened(path: str) -> Trained:
     folder = Folder(Path(path))
     if not folder.begun:
         raise ArgumentError(f"there is no run in {path!r}", "pellucid train writes one")
+    if folder.run.is_file() and folder.told().get("status") == "failed":
+        raise ArgumentError(
+            f"the run in {path!r} met NaN or Inf, and has left no model",
+            f"pellucid train --config {folder.config} --overwrite --rate 1e-4",
+        )
     if not folder.model.is_file() or not folder.run.is_file():
         raise ArgumentError(
             f"the run in {path!r} has not come to its end",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pellucid import jit
 from pellucid.callbacks import Callback, EarlyStopping
 from pellucid.commands.building import BALANCED, model_of
 from pellucid.commands.folder import ACTS, FORMAT, Folder, fingerprint, now, versions
@@ -19,7 +20,7 @@ from pellucid.commands.judging import Verdict
 from pellucid.commands.options import Settings, written
 from pellucid.commands.rows import Rows, needed, rows_of
 from pellucid.commands.scoring import frequencies, judged
-from pellucid.errors import ArgumentError, NonFiniteError
+from pellucid.errors import ArgumentError, NonFiniteError, PellucidError
 from pellucid.graph import Array
 from pellucid.history import History
 from pellucid.keeping.lock import Lock
@@ -100,6 +101,8 @@ def run(given: Settings) -> int:
     """Train, judge, write; return the exit code."""
     folder, given, going = placed(given)
     needed(given, "file"), needed(given, "target")
+    if given.backend == "numba" and (reason := jit.available()):
+        raise ArgumentError(f"nothing can be compiled here: {reason}", "--backend numpy")
     data = fingerprint(given.file)
     if going:
         _check_same(folder, data)
@@ -178,9 +181,7 @@ def _begin(folder: Folder, given: Settings, going: bool) -> None:
     if folder.checkpoint.is_dir():
         Lock(folder.checkpoint).release()  # refused, where another process is training
     if not going:
-        shutil.rmtree(folder.checkpoint, ignore_errors=not folder.checkpoint.is_dir())
-        for name in ("run.json", "log.txt", "history.csv", "model.safetensors", "report.html"):
-            (folder.path / name).unlink(missing_ok=True)
+        folder.clear()
     folder.put_config(given)
 
 
@@ -252,6 +253,12 @@ def _trained(this: Run, going: bool) -> int:
     except NonFiniteError as error:
         this.teller.say(*f"stopped: {error.what}".splitlines())
         this.note("failed", failure=str(error))
+        raise
+    except PellucidError:  # refused before the first step: then nothing was begun
+        if not going and not this.folder.checkpoint.exists():
+            this.folder.clear()
+            with suppress(OSError):  # where other files are in it
+                this.folder.path.rmdir()
         raise
     interrupted = history.stopped.startswith("interrupted")
     this.folder.put_history(history)

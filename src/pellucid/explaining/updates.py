@@ -49,7 +49,7 @@ class Update:
                 f"{kind} looks at the loss at several points before it knows how far to go, so its "
                 "step is not one formula; model.source() shows what it asks for.",
             )
-        if self.made:
+        if self.made or not self.parameters:
             return ()
         return (f"{kind} reads all parameters at once; model.source() shows its step",)
 

@@ -186,8 +186,8 @@ class Optimizer:
         """Return how many updates came before step t."""
         if self.accumulate == 1:
             return t - 1  # type: ignore[no-any-return]
-        # half way between whole numbers: compiled loops may multiply by 1/accumulate instead
-        return ops.floor((t - 0.5) / self.accumulate)  # type: ignore[no-any-return]
+        # an update comes at multiples of `accumulate`, where this is far from the next whole number
+        return ops.floor((t - 1) / self.accumulate)  # type: ignore[no-any-return]
 
     def given_rate(self, scale: float) -> float:
         """Return the learning rate that a step is given: NaN where its schedule is in the step."""

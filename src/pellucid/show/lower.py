@@ -13,7 +13,7 @@ from collections.abc import Container, Iterable, Mapping
 
 from pellucid import ops, protocol, text
 from pellucid.dims import Dim, Size
-from pellucid.errors import PellucidError
+from pellucid.errors import ArgumentError, PellucidError
 from pellucid.graph import Node, lift, order
 from pellucid.op import HELPERS, Op, compiled
 from pellucid.ops.index import Slot
@@ -24,7 +24,7 @@ assert protocol  # imported so that helpers, which are NumPy's text, run on node
 SMALL = 64  # a product with a matrix of fewer weights is written out as loops
 
 
-class NotLoops(PellucidError):
+class NotLoops(ArgumentError):
     """A graph holds an op that is not yet printed as loops."""
 
 

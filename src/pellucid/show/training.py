@@ -227,11 +227,11 @@ def _step(parts: Parts) -> Iterable[str]:
     feeds = {name: f"{name}_batch" for name, _ in parts.feeds}
     yield _call(g, feeds, "")
     yield f"check = {_call(u, {'t': 'step - since'}, 'update_')}"
+    if parts.bounds:
+        yield f"check += {_call(parts.bounds, {}, 'back_')}"
     yield "if not finite(loss + check):"
     yield "    failed = 1"
     yield "    break"
-    if parts.bounds:
-        yield _call(parts.bounds, {}, "back_")
     for k, name in enumerate(map(safe, g.returns)):
         yield f"last[{k}] = {name}"
         yield f"totals[{k}] += {name} * (n / rows)"

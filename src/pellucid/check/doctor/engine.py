@@ -27,6 +27,7 @@ from pellucid.data import split
 from pellucid.errors import ArgumentError, DtypeError, ShapeError
 from pellucid.graph import Array
 from pellucid.model import Sequential
+from pellucid.nn.network import check_enough
 from pellucid.settings import check_settings
 
 ROWS = 2_000  # of which trials are made: scores are then known to 1 or 2 in 100
@@ -91,6 +92,8 @@ class Round:
             given = {name: a.astype(self.asked.model.dtype) for name, a in given.items()}
         self.note(data.not_finite(given), data.LOOKED_AT[:1])
         twin = _twin(self.asked.model, X)
+        if not twin.optimizer.whole:
+            check_enough(twin._built, len(X), min(self.asked.batch_size or len(X), len(X)))
         if self.broken:
             self._tried_without(np.where(np.isfinite(given["X"]), X, np.nan), y, twin)
             return

@@ -17,6 +17,7 @@ import numpy as np
 
 from pellucid.batches import Batch
 from pellucid.errors import PellucidError, TrainingWarning
+from pellucid.freezing import relaid
 from pellucid.graph import Array
 from pellucid.model import Sequential
 from pellucid.nn.layer import Composite, Layer, Shared
@@ -123,7 +124,7 @@ def carry_over(model: Sequential, twin: Sequential, fresh: bool = False) -> None
     shapes = [{s.name: s.shape for s in m._built.arrays} for m in (model, twin)]
     if shapes[0] != shapes[1]:
         return
-    twin._learn(model.frozen)
+    relaid(twin, model.frozen)
     for name, array in model.buffers.items():
         twin.buffers[name] = array
     for slot in model._built.parameters:
@@ -203,7 +204,7 @@ def _fitted(twin: Sequential, case: Case) -> tuple[dict[str, list[float]], str]:
                 case.X,
                 case.y,
                 epochs=case.epochs,
-                batch_size=None if twin.optimizer.whole else case.batch_size,
+                batch_size=_batch_size(twin, case),
                 validation_data=case.held,
                 shuffle=case.shuffle,
                 verbose=0,
@@ -217,6 +218,18 @@ def _fitted(twin: Sequential, case: Case) -> tuple[dict[str, list[float]], str]:
         if case.backend != "numpy" and twin._numbers.steps == begun:  # what cannot be compiled
             return _fitted(twin, replace(case, backend="numpy"))
         return dict(twin.history or {}), error.what
+
+
+def _batch_size(twin: Sequential, case: Case) -> int | None:
+    """Return the case's batch size, or the next below that leaves no batch too small to train on.
+
+    Of fewer rows than were asked about, what is left for the last batch is something else.
+    """
+    if twin.optimizer.whole:
+        return None
+    count, least = len(case.X), twin._built.least
+    sizes = range(min(case.batch_size, count), 0, -1)
+    return next((k for k in sizes if (count % k or k) >= least), case.batch_size)
 
 
 # -- how good it is --------------------------------------------------------------------------------
