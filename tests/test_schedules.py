@@ -162,6 +162,19 @@ def test_restarts_begin_on_the_update_also_after_millions() -> None:
             start += 3 * growth**k
 
 
+def test_what_comes_later_is_not_asked_for_before_its_time() -> None:
+    """A power far before the start, or after the end, would be beyond the largest number."""
+    later = pc.WarmUp(pc.StepDecay(0.1, 1, 0.1), 500)
+    assert [later.at(t) for t in (0, 250, 500)] == [0.0, 0.05, 0.1]
+    joined = pc.JoinedSchedule([pc.Exponential(0.1, 1.5), pc.StepDecay(0.1, 1, 0.1)], [900])
+    assert joined.at(0) == 0.1 and joined.at(5000) == 0.0 and joined.at(900) == 0.1
+    model = net(pc.SGD(joined))
+    exec(compile(model.source(), "step", "exec"), scope := {})  # with Python's numbers, too
+    numbers = model._numbers.params.copy()
+    assert np.isfinite(scope["step"](X, Y, numbers, 1)) and np.isfinite(numbers).all()
+    assert np.isfinite(scope["step"](X, Y, numbers, 9000)) and np.isfinite(numbers).all()
+
+
 # -- in training -----------------------------------------------------------------------------------
 
 

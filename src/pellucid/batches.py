@@ -43,8 +43,9 @@ class Numbers:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """Every array, by what it is."""
-        return {"params": self.params, "fixed": self.fixed, **self.state}
+        """Every array that holds something, by what it is."""
+        fixed = {"fixed": self.fixed} if self.fixed.size else {}
+        return {"params": self.params, **fixed, **self.state}
 
     def copy(self) -> Numbers:
         state = {k: v.copy() for k, v in self.state.items()}
@@ -52,8 +53,9 @@ class Numbers:
 
     def restore(self, other: Numbers) -> None:
         """Take over another's values, in this one's memory, which views look at."""
+        theirs = other.arrays
         for name, array in self.arrays.items():
-            array[...] = other.arrays[name]
+            array[...] = theirs[name]
         self.steps, self.epochs, self.since = other.steps, other.epochs, other.since
         self.scale = other.scale
 

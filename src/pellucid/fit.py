@@ -253,8 +253,12 @@ class Loop:
     def _note(self, history: History) -> None:
         """Add the learning rate of the last step of each epoch that has just been added."""
         numbers, added = self.stepper.numbers, history.epochs - len(history.rates)
-        ends = numbers.steps - numbers.since - self.batches * np.arange(added)[::-1]
-        history.rates += self.stepper.plan.optimizer.rates_at(ends, numbers.scale)
+        last, optimizer = numbers.steps - numbers.since, self.stepper.plan.optimizer
+        if added == 1 or not optimizer.schedule:
+            history.rates += [optimizer.rate_at(last, numbers.scale)] * added
+        else:
+            ends = last - self.batches * np.arange(added)[::-1]
+            history.rates += optimizer.rates_at(ends, numbers.scale)
 
     def _told(self, epoch: int, logs: dict[str, float], history: History) -> str:
         """Tell the callbacks of an epoch's end; return why one of them ends the training."""
@@ -364,6 +368,7 @@ class Stepwise(Loop):
         """Train one epoch; None where it ended in NaN or Inf."""
         self._tell("on_epoch_begin", {}, epoch)
         numbers, total = self.stepper.numbers, dict[str, Any]()
+        watched = any(c.has("on_batch_end") for c in self.callbacks)
         for k, index in enumerate(self._batches(numbers.epochs)):
             batch = self._rows(index, numbers.steps + 1)
             logs = self.stepper.take(batch)
@@ -372,7 +377,8 @@ class Stepwise(Loop):
                 return None
             for name, value in logs.items():
                 total[name] = total.get(name, 0.0) + value * (len(batch) / len(self.data))
-            self._tell("on_batch_end", self._measured(logs), k)
+            if watched:
+                self._tell("on_batch_end", self._measured(logs), k)
         if not numbers.finite():
             self._recover(numbers.steps - 1, history)
             return None

@@ -13,6 +13,7 @@ from pellucid.commands.options import Settings
 from pellucid.commands.rows import lines_of, rows_of
 from pellucid.errors import DataError
 from pellucid.graph import Array
+from pellucid.tables.reading import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ def _others(trained: Trained, given: Settings) -> Samples:
     if not keep:
         raise DataError(f"the target {schema.target!r} has no value in any row of {given.file}")
     if gaps:
-        notes.append(f"{len(gaps):,} rows without a target are left out")
+        notes.append(f"{counted(len(gaps), 'row')} without a target left out")
     if fingerprint(given.file)["sha256"] == trained.told["data"]["sha256"]:
         notes.append("the model was trained on this table: leave it out, to see held-out rows only")
     table = table.rows(keep)

@@ -10,9 +10,10 @@ import numpy as np
 
 from pellucid.commands.options import Settings
 from pellucid.commands.rows import Rows
-from pellucid.errors import ArgumentError
+from pellucid.errors import ArgumentError, DataError
 from pellucid.model import Sequential
 from pellucid.nn import Dense, Dropout, Layer, Missing, Normalize, OneHot, Rescale
+from pellucid.nn.preparing import MOST_COLUMNS
 from pellucid.optim import Optimizer, optimizer
 
 BALANCED = "recall_macro"  # what a balanced training is stopped by: its loss weighs rows otherwise
@@ -39,6 +40,11 @@ def preparing(rows: Rows, missing: str) -> Iterator[Layer]:
     """Yield the layers that prepare the columns, numbers first and then categories."""
     schema, numeric = rows.schema, len(rows.schema.numbers)
     sizes = tuple(len(texts) for texts in schema.categories.values())
+    if len(sizes) > MOST_COLUMNS:
+        raise DataError(
+            f"{len(sizes):,} columns hold categories, and {MOST_COLUMNS:,} are the most",
+            "--drop some of them; numbers, where they are amounts",
+        )
     if schema.gaps:
         gaps = np.isnan(rows.X[rows.train]).any(axis=0)
         marked = tuple(np.flatnonzero(gaps).tolist())

@@ -9,6 +9,7 @@ from pellucid.commands.folder import opened
 from pellucid.commands.options import Settings
 from pellucid.commands.rows import needed
 from pellucid.commands.scoring import verdict
+from pellucid.tables.reading import counted
 
 
 def run(given: Settings) -> None:
@@ -21,5 +22,5 @@ def run(given: Settings) -> None:
     if given.json:
         print(json.dumps(judged.to_json() | {"judged": found.name}, ensure_ascii=False))
         return
-    print(f"on {judged.rows:,} rows {found.name}:")
+    print(f"on {counted(judged.rows, 'row')} {found.name}:")
     print("\n".join([*judged.lines(), *judged.confusion()]))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.graph import Array
+from pellucid.tables.reading import counted
 
 UNEVEN = 0.8  # share of the most frequent class, from which on accuracy says little
 SURE = 0.05  # chance of such a result for a model that is as good as the guess
@@ -54,7 +55,7 @@ class Verdict:
         """Say whether the model is better than the guess, as far as these rows can tell."""
         nearer = "right where the guess is wrong" if self.classes else "nearer than the guess"
         other = "wrong where it is right" if self.classes else "farther"
-        told = f"{nearer} on {self.won:,} rows, {other} on {self.lost:,}"
+        told = f"{nearer} on {counted(self.won, 'row')}, {other} on {self.lost:,}"
         if self.chance < SURE:
             p = f"p = {self.chance:.2g}" if self.chance > 1e-99 else "p < 1e-99"
             return f"{told}: better than a guess (chance alone: {p})"

@@ -16,6 +16,7 @@ from pellucid.commands.scoring import probabilities
 from pellucid.files import check_target, write
 from pellucid.graph import Array
 from pellucid.tables import Table
+from pellucid.tables.reading import counted
 
 
 def run(given: Settings) -> None:
@@ -33,7 +34,7 @@ def run(given: Settings) -> None:
         sys.stdout.write(content)
         return
     write(Path(given.out), [content.encode()])
-    print(f"{len(table):,} rows predicted: {given.out}")
+    print(f"{counted(len(table), 'row')} predicted: {given.out}")
 
 
 def _rows(trained: Trained, table: Table, X: Array, inputs: bool) -> Iterator[list[str]]:

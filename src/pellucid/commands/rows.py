@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from pellucid.graph import Array
 from pellucid.tables import Plan, Schema
 from pellucid.tables.columns import Wishes
 
+EPS, TINY = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
 COARSE = 0.01  # of a column's deviation: what rounding may cost
 
 
@@ -71,6 +73,7 @@ def rows_of(given: Settings) -> Rows:
     notes: list[str] = []
     X = schema.features(plan.table, notes)
     notes += _thin(plan, train)
+    _check_sizes(plan, X, given.dtype)
     if given.dtype == "float32":
         notes += _coarse(schema, X[train])
     return Rows(plan, schema, X, train, held, test, notes)
@@ -131,12 +134,28 @@ def _coarse(schema: Schema, X: Array) -> list[str]:
         if not there.size:
             continue
         largest, spread = float(np.abs(there).max()), float(there.std())
-        if np.finfo(np.float32).eps * largest > COARSE * spread > 0:
+        if EPS * largest > COARSE * spread > 0 or 0 < largest < TINY:
             said.append(
-                f"column {name!r} goes up to {largest:g}, but varies by {spread:.3g}: single "
+                f"column {name!r} goes up to {largest:g}, and varies by {spread:.3g}: single "
                 "precision is too coarse for it; --dtype float64"
             )
     return said
+
+
+def _check_sizes(plan: Plan, X: Array, dtype: str) -> None:
+    """Refuse numbers that are too large to be computed with; a target's squares must be finite."""
+    most = float(np.finfo(dtype).max)
+    names = [one.name for one in plan.used if one.kind == "number"]
+    sizes = {f"column {name!r}": column for name, column in zip(names, X.T, strict=False)}
+    limits = dict.fromkeys(sizes, most) | {f"the target {plan.target!r}": math.sqrt(most) / 100}
+    sizes[f"the target {plan.target!r}"] = plan.y
+    for name, values in sizes.items():
+        there = np.abs(values[~np.isnan(values)])
+        if there.size and there.max() > limits[name]:
+            raise DataError(
+                f"{name} goes up to {there.max():.3g}, too large for {dtype}",
+                "--dtype float64" if dtype == "float32" else "another unit, of smaller numbers",
+            )
 
 
 def lines_of(plan: Plan, rows: Sequence[int]) -> list[int]:

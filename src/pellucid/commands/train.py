@@ -27,6 +27,7 @@ from pellucid.keeping.lock import Lock
 from pellucid.model import Sequential
 from pellucid.nn import Dense
 from pellucid.tables.numbers import numbers
+from pellucid.tables.reading import counted
 
 SHOWN = 500  # rows that the report is made of, at most
 INTERRUPTED = 130
@@ -192,7 +193,7 @@ def introduced(rows: Rows, given: Settings) -> list[str]:
     """Return what there is to say of the table before anything is learned."""
     plan, schema = rows.plan, rows.schema
     said = [
-        f"{given.file}: {len(plan.table):,} rows, {len(plan.table.names)} columns",
+        f"{given.file}: {counted(len(plan.table), 'row')}, {counted(len(plan.table.names), 'column')}",
         f"  target {plan.target!r}: {_task(rows)}",
         f"  learned from: {_listed(schema.numbers, 'numbers')}"
         + (f"; {_categories(schema.categories)}" if schema.categories else ""),
@@ -201,7 +202,7 @@ def introduced(rows: Rows, given: Settings) -> list[str]:
     if schema.gaps:
         how = "the median" if given.missing == "auto" else f"the {given.missing.replace('_', ' ')}"
         said.append(f"  missing numbers are filled with {how} of the training rows, and marked")
-    parts = f"{len(rows.train):,} rows to learn from"
+    parts = f"{counted(len(rows.train), 'row')} to learn from"
     parts += f", {len(rows.held):,} to stop by" if len(rows.held) else ""
     parts += f", {len(rows.test):,} to judge by" if len(rows.test) else ""
     return [*said, f"split: {parts} (seed {given.seed})"]
@@ -233,8 +234,7 @@ def _categories(categories: Mapping[str, tuple[str, ...]]) -> str:
 def described(model: Sequential) -> str:
     """Return widths and what trains them, in a line."""
     net = model._built
-    columns = net.input_shape[0]
-    widths = ["1 column" if columns == 1 else f"{columns} columns"]
+    widths = [counted(int(net.input_shape[0]), "column")]
     for before, one in zip([net.input_shape, *net.shapes], net.placed, strict=False):
         if isinstance(one.layer, Dense) or one.shape != before:
             widths.append(str(one.shape[0]))
@@ -322,9 +322,8 @@ def _class_weight(given: Settings) -> str | None:
 
 
 def _told_of(history: History, monitor: str) -> list[str]:
-    count = f"{history.epochs:,} epoch{'s' * (history.epochs != 1)}"
     why = f": {history.stopped}" if history.stopped else ""
-    said = [f"{count} in {history.seconds:.1f} s with {history.backend}{why}"]
+    said = [f"{counted(history.epochs, 'epoch')} in {history.seconds:.1f} s with {history.backend}{why}"]
     if np.isnan(history.get(monitor, np.nan)).all() or "restored" in history.stopped:
         return said
     best = history.best(monitor)
@@ -340,7 +339,7 @@ def _judged(this: Run) -> Verdict:
     """Judge the model by rows that it has not seen, and say so."""
     name, part = this.rows.judged
     verdict = judged(this.model, this.rows, part)
-    this.teller.say(f"on {len(part):,} rows {name}:", *verdict.lines(), always=True)
+    this.teller.say(f"on {counted(len(part), 'row')} {name}:", *verdict.lines(), always=True)
     this.teller.say(*verdict.confusion())
     return verdict
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -151,17 +152,25 @@ class Measures:
 
         Of those that need all predictions, the ones in `whole`.
         """
+        if self.plain and self.weight not in found:  # at every step, so without a detour
+            return {k: float(found[name]) for k, name in self._only.items() if name in found}
         rows = {name: np.asarray(value)[None] for name, value in found.items()}
         told = {k: float(v[0]) for k, v in self.results(rows, facts).items()}
         missing = [k for k, m in self.metrics.items() if m.whole and k not in (whole or {})]
         told |= whole or {}
         return {k: v for k, v in told.items() if k not in missing}
 
-    @property
+    @cached_property
     def plain(self) -> bool:
         """Whether every metric is its only column."""
         kinds = [type(m) for m in self.metrics.values()]
         return not self.whole and all(kind.result is Metric.result for kind in kinds)
+
+    @cached_property
+    def _only(self) -> dict[str, str]:
+        """The only column of loss and metrics, where they are plain."""
+        own = {label: next(iter(parts.values())).name for label, parts in self.uses.items()}
+        return {"loss": "loss", "data_loss": "data_loss", **own}
 
     def _apart(self, label: str, means: dict[str, Array]) -> dict[str, Array]:
         """Give the average of a single class its axis of classes."""

@@ -10,12 +10,15 @@ import numpy as np
 
 from pellucid.errors import DataError
 from pellucid.graph import Array
-from pellucid.tables.numbers import WHOLE, missing, numbers
+from pellucid.tables.numbers import WHOLE, missing, numbers, plain
 from pellucid.tables.reading import listed
 
 MOSTLY = 0.8  # share of numbers from which on a text among them is a slip
 FEW = 10  # rows: in fewer, that all values differ says nothing
 KEY = re.compile(r"(.*[_\- .])?(id|key|index|uuid|guid|nr|no|row|unnamed.*)", re.IGNORECASE)
+UNIT = re.compile(
+    r"[+-]?[$€£¥] ?[+-]?\d[\d.,' ]*|[+-]?\d[\d.,' ]*?\s?(%|[$€£¥]|EUR|USD|CHF|kg|g|cm|mm|m|km|m²|°C)"
+)
 CODE = re.compile(r"\s*0\d+\s*")
 DATE = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?"
@@ -91,7 +94,16 @@ def _text(name: str, cells: Sequence[str], gaps: list[int], wishes: Wishes) -> C
     away = set(gaps)
     there = [cell.strip() for k, cell in enumerate(cells) if k not in away]
     why = "" if name in wishes.keep else _unusable(there, len(gaps), wishes)
-    return Column(name, "category", None, gaps, why)
+    return Column(name, "category", None, gaps, why, () if name in wishes.text else _mixed(there))
+
+
+def _mixed(there: Sequence[str]) -> tuple[str, ...]:
+    """Return what to say of texts among which are numbers."""
+    number = next((text for text in there if plain(text)), "")
+    text = next((text for text in there if not plain(text)), "")
+    if not number or not text:
+        return ()
+    return (f"it holds numbers ({number}) and texts ({text!r}): all are read as categories",)
 
 
 def _unusable(there: Sequence[str], gaps: int, wishes: Wishes) -> str:
@@ -101,6 +113,9 @@ def _unusable(there: Sequence[str], gaps: int, wishes: Wishes) -> str:
         return f"it holds dates ({there[0]}): make numbers of them, such as days, or the month"
     if len(different) == 1 and not gaps:
         return f"it is {there[0]!r} in every row"
+    few = len(different) < max(FEW, len(there)) and len(different) <= wishes.categories
+    if not few and all(UNIT.fullmatch(text) for text in different):
+        return f"it holds numbers with a unit ({there[0]!r}): take that away"
     if len(different) == len(there) >= FEW:
         return f"it has another text in every row ({there[0]!r})"
     if len(different) > wishes.categories:

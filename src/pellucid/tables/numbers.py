@@ -90,8 +90,10 @@ def _number(text: str, decimal: str, also_missing: Collection[str]) -> float | N
         return float("nan")
     if THOUSANDS[decimal].fullmatch(text):
         text = text.replace("." if decimal == "," else ",", "")
-    if decimal == "," and COMMA.fullmatch(text):
-        text = text.replace(",", ".")
+    if decimal == ",":
+        if "." in text:  # it marks thousands, and 0.5 is neither 5 nor one half for sure
+            return None
+        text = text.replace(",", ".") if COMMA.fullmatch(text) else text
     return float(text) if plain(text) else None
 
 

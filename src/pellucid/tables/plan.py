@@ -12,7 +12,7 @@ from pellucid.errors import ArgumentError, DataError, one_of
 from pellucid.graph import Array
 from pellucid.tables.columns import Column, Wishes, column
 from pellucid.tables.numbers import missing, numbers
-from pellucid.tables.reading import Table, listed
+from pellucid.tables.reading import Table, counted, listed
 from pellucid.tables.schema import NOTHING, Schema
 
 TASKS = ("auto", "classification", "regression")
@@ -125,7 +125,7 @@ def _said(found: Column, table: Table) -> list[str]:
         return [f"{about} is left out: {found.left_out}{keep}"]
     if found.gaps:
         lines = listed([table.lines[k] for k in found.gaps])
-        said.append(f"{about} has {len(found.gaps):,} missing values ({lines})")
+        said.append(f"{about} has {counted(len(found.gaps), 'missing value')} ({lines})")
     return said
 
 
@@ -145,7 +145,7 @@ def _rows(table: Table, target: str, used: Sequence[Column]) -> list[str]:
     if again:
         lines = listed([table.lines[k] for k in again])
         said.append(
-            f"{len(again):,} rows are there before ({lines}): where one is learned from and its "
+            f"{counted(len(again), 'row')} {'is' if len(again) == 1 else 'are'} there before ({lines}): where one is learned from and its "
             "copy is judged by, the result flatters"
         )
     return said
@@ -185,7 +185,8 @@ def _texts(cells: Sequence[str], target: str, task: str) -> tuple[Array, tuple[s
     names = sorted(set(cells))
     if len(names) > MOST or 2 * len(names) > max(len(cells), 8):
         raise DataError(
-            f"the target {target!r} has {len(names):,} different texts in {len(cells):,} rows",
+            f"the target {target!r} has {len(names):,} different texts ({cells[0]!r}) in "
+            f"{len(cells):,} rows",
             "a class has several rows; numbers, if it is a value",
         )
     places = {name: float(k) for k, name in enumerate(names)}

@@ -80,6 +80,15 @@ def read(path: str | Path, separator: str = "auto", decimal: str = "auto") -> Ta
     return Table(str(path), names, cells, [line for line, _ in rows[1:]], between, point, notes)
 
 
+def counted(count: int, word: str) -> str:
+    """Return a number of things: "1 row", "1,200 rows".
+
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {word}{'s' * (count != 1)}"
+
+
 def listed(lines: Sequence[int], most: int = 4) -> str:
     """Return lines as one reads them: "line 3", "lines 3, 5 and 9", "lines 1, 2, 3, 4 and 8 more".
 
@@ -150,7 +159,8 @@ def _rows(text: str, separator: str, name: str) -> Iterator[tuple[int, list[str]
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"the quotes of line {line} of {name} do not close as they should: {error}",
+            f"the quotes of line {line} of {name} do not close as they should, or a value is huge: "
+            f"{error}",
             'a value in quotes ends with them, and "" stands for one within',
         ) from None
 
@@ -179,9 +189,9 @@ def _check_lengths(rows: list[tuple[int, list[str]]], names: list[str], file: st
     if not odd:
         return
     line, count = odd[0]
-    more = f", as have {len(odd) - 1:,} more lines" if len(odd) > 1 else ""
+    more = f", the first of {len(odd):,} such lines" if len(odd) > 1 else ""
     raise DataError(
-        f"line {line} of {file} has {count} values for {len(names)} columns{more}",
+        f"line {line} of {file} has {counted(count, 'value')} for {counted(len(names), 'column')}{more}",
         "quote values that hold the separator; or say which it is, as with --separator ';'",
     )
 
