@@ -36,7 +36,10 @@ ROOT = Path(__file__).parent.parent
 WRITTEN_FROM_THE_CODE = {"ops.md"}  # by docs/generate.py
 DOCS = (page for page in (ROOT / "docs").glob("*.md") if page.name not in WRITTEN_FROM_THE_CODE)
 PAGES = [ROOT / "README.md", *sorted(DOCS)]
-NEEDS = {"pytorch.md": "torch", "sklearn.md": "sklearn"}  # what may be missing: then the page is skipped, and this is said
+NEEDS = {
+    "pytorch.md": "torch",
+    "sklearn.md": "sklearn",
+}  # what may be missing: then the page is skipped, and this is said
 FENCE = re.compile(r"\s*(?P<ticks>`{3,}|~{3,})(?P<info>[^`]*)")
 PYTHON = re.compile(r"(\{code[\w-]*\}\s*)?(python3?|py|pycon)\b(?P<rest>.*)")
 NO_RUN = re.compile(r"no-run:\s*\S.*")

@@ -232,8 +232,29 @@ def test_a_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
     write(tmp_path / "a", {"W": np.zeros(10)}, {})
     found = listing(tmp_path / "a")
     (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-1])
+    with pytest.raises(DataError, match="a has changed meanwhile"):
+        found.array("W")
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path, monkeypatch: Any) -> None:
+    write(tmp_path / "a", {"W": np.zeros(10)}, {})
+    found = listing(tmp_path / "a")
+    (tmp_path / "a").write_bytes((tmp_path / "a").read_bytes()[:-1])
+    monkeypatch.setattr("pellucid.safetensors._stamp", lambda _: found.stamp)
     with pytest.raises(DataError, match="ends within 'W'"):
         found.array("W")
+
+
+def test_a_file_that_was_replaced_is_not_taken_for_the_one_that_was_looked_through(
+    tmp_path: Path,
+) -> None:
+    """It may hold as many bytes, elsewhere."""
+    write(tmp_path / "a", {"W": np.zeros(4), "b": np.ones(4)}, {})
+    found, target = listing(tmp_path / "a"), np.full(4, 7.0)
+    write(tmp_path / "a", {"b": np.ones(4), "W": np.zeros(4)}, {})
+    with pytest.raises(DataError, match="changed meanwhile"):
+        found.fill({"W": target})
+    assert (target == 7).all()
 
 
 WHOLE = file_of(
@@ -352,6 +373,46 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "near").symlink_to(tmp_path / "far" / "a")
     files.write(tmp_path / "near", [b"x"])
     assert (tmp_path / "near").is_symlink() and (tmp_path / "far" / "a").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("length", [1, 200, 201, 255])
+def test_names_of_every_length(length: int, tmp_path: Path) -> None:
+    """And what a killed process leaves of them is found again."""
+    path = tmp_path / ("ä" * (length // 2) + "x" * (length % 2))
+    files.write(path, [b"x"])
+    assert path.read_bytes() == b"x" and os.listdir(tmp_path) == [path.name]
+    part = tmp_path / f"{files._stem(path)}0000abcd-1-x{files.LITTER}"
+    part.write_bytes(b"")
+    os.utime(part, (0, 0))
+    files.write(path, [b"y"])
+    assert path.read_bytes() == b"y" and os.listdir(tmp_path) == [path.name]
+
+
+@POSIX
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    """A rename would put a file in the place of /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "null").symlink_to(os.devnull)
+    for name in ("pipe", "link", "null"):
+        with pytest.raises(ArgumentError, match="is no file that can be replaced"):
+            files.write(tmp_path / name, [b"x"])
+    with pytest.raises(ArgumentError, match="is no file name"):
+        files.write(tmp_path / "a\0b", [b"x"])
+    assert sorted(os.listdir(tmp_path)) == ["link", "null", "pipe"]
+
+
+@POSIX
+def test_permissions_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    files.write(path, [b"secret"])
+    path.chmod(0o600)
+    files.write(path, [b"secret too"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o400)
+    with pytest.raises(PermissionError, match="read-only"):
+        files.write(path, [b"x"])
+    assert path.read_bytes() == b"secret too" and os.listdir(tmp_path) == ["a"]
 
 
 def child(code: str, *arguments: str) -> subprocess.Popen[str]:

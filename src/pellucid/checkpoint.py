@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,23 @@ from pellucid.batches import Numbers
 from pellucid.errors import ArgumentError, DataError, PellucidError
 from pellucid.graph import Array
 from pellucid.losses import NAMES as LOSSES
-from pellucid.losses import LabelSmoothing
+from pellucid.losses import LabelSmoothing, Loss
 from pellucid.losses import loss as loss_named
 from pellucid.metrics.metric import Metric
 from pellucid.nn.layer import Layer
 from pellucid.nn.network import Network, network
 from pellucid.optim.optimizer import Optimizer
 from pellucid.outputs import check_outputs
-from pellucid.safetensors import CODES, MOST_AXES, Listing, listing, write
+from pellucid.safetensors import CODES, MOST_AXES, Changed, Listing, listing, short, strict, write
 
 FORMAT = 2  # 1: no frozen parameters, no layers' state, no scale of the learning rate, no texts
 STATE, KEPT = "optimizer.", "callback."  # what arrays that are no parameters are called
 LOSS_TYPES = {"LabelSmoothing": LabelSmoothing}
 COUNTS = ("steps", "epochs", "since")
 MOST_METRICS = 100
+MOST_LETTERS = 2**23  # of all labels, each as long as the longest, as NumPy has them
+FARTHEST = 2**53  # steps
+TRIES = 9  # times that a file is read which changes meanwhile
 WIDE = 2**20  # values of one sample that a layer may give, whatever the file holds
 Make = Callable[..., Any]
 
@@ -95,15 +99,30 @@ def counted(numbers: Numbers) -> dict[str, Any]:
 def _labels_told(labels: Array | None) -> Any:
     if labels is None:
         return None
-    text = labels.dtype.kind in "UO"
-    return ["text" if text else labels.dtype.name, labels.tolist()]
+    text, found = labels.dtype.kind in "UO", labels.tolist()
+    if text and not _fits(found):
+        raise ArgumentError(
+            f"the longest of the {len(found):,} labels is too long for so many", "shorter labels"
+        )
+    return ["text" if text else labels.dtype.name, found]
+
+
+def _fits(labels: list[str]) -> bool:
+    """Whether texts are few and short enough: each takes as much memory as the longest."""
+    return len(labels) * max((len(str(x)) for x in labels), default=0) <= MOST_LETTERS
 
 
 # -- reading ---------------------------------------------------------------------------------------
 
 
 def restore(path: Path, custom: Mapping[str, type], make: Make) -> Any:
-    """Return the model of a file; `make` builds one from its settings."""
+    """Return the model of a file; `make` builds one from its settings.
+
+    Of a file that is being replaced, as by a training that saves its best model, the new one.
+    """
+    for _ in range(TRIES):
+        with suppress(Changed):
+            return restored(listing(path), custom, make)
     return restored(listing(path), custom, make)
 
 
@@ -116,6 +135,8 @@ def restored(found: Listing, custom: Mapping[str, type], make: Make) -> Any:
     try:
         model = _model(described_in(found), found, described.TYPES | dict(custom), make)
         found.fill(arrays(model))
+    except Changed:
+        raise
     except PellucidError as error:
         raise DataError(f"{name}: {error.what}", error.hint) from None
     except Exception as error:  # of what its classes make of settings that they never wrote
@@ -130,7 +151,7 @@ def described_in(found: Listing) -> dict[str, Any]:
     if text is None:
         raise DataError("the file holds arrays, but no model", "model.load_weights(path)")
     try:
-        told = json.loads(text)
+        told = strict(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"its description of the model is no JSON: {error}") from None
     number = told.get("format") if isinstance(told, dict) else None
@@ -152,6 +173,8 @@ def _model(told: dict[str, Any], found: Listing, known: Mapping[str, type], make
     _check_counts(told, widest)
     layers, optimizer, dtype = _parts(told, known, widest)
     net = network(layers, tuple(told["inputs"]), frozenset(told["frozen"]), widest)
+    if strange := sorted(set(told["frozen"]) - {s.name for s in net.parameters}):
+        raise DataError(f"it says that {strange[0]!r} is frozen, which is no parameter of its")
     _check_arrays(found, _wanted(net, optimizer), dtype)
     model = make(
         loss=described.made(told["loss"], LOSS_TYPES), optimizer=optimizer,
@@ -165,16 +188,19 @@ def _model(told: dict[str, Any], found: Listing, known: Mapping[str, type], make
     model._numbers = Numbers(params, state, np.zeros(net.extra, dtype), **counts)
     model._look()
     model._labels = _labels(told["labels"])
+    _check_labels(model._labels, model.loss_function, net.output_shape)
     return model
 
 
 def _check_counts(told: dict[str, Any], widest: int) -> None:
     inputs, counts, scale = told["inputs"], [told[k] for k in COUNTS], told["scale"]
     whole = all(type(k) is int and k >= (j < len(inputs)) for j, k in enumerate([*inputs, *counts]))
+    whole = whole and max(counts) <= FARTHEST and told["since"] <= told["steps"]
     if not whole or len(inputs) > MOST_AXES or math.prod(inputs) > widest:
-        raise DataError(f"its sizes cannot be meant: inputs {inputs}, steps and epochs {counts}")
+        sizes = f"inputs {short(inputs)}, steps and epochs {short(counts)}"
+        raise DataError(f"its sizes cannot be meant: {sizes}")
     if not isinstance(scale, float) or not 0 < scale < float("inf"):
-        raise DataError(f"the scale of its learning rate is {scale!r}")
+        raise DataError(f"the scale of its learning rate is {short(scale)}")
     if told["dtype"] not in ("float32", "float64"):
         raise DataError(f"its dtype is {told['dtype']!r}, not float32 or float64")
     if not all(isinstance(name, str) for name in told["frozen"]):
@@ -229,15 +255,28 @@ def _check_arrays(
             )
 
 
+def _check_labels(labels: Array | None, loss: Loss | None, outputs: tuple[Any, ...]) -> None:
+    """Refuse labels that are fewer than the classes."""
+    if labels is None or loss is None:
+        return
+    one = outputs[-1:] == (1,) or loss.targets in ("binary", "signs")
+    if len(labels) < (2 if one and loss.targets != "classes" else outputs[-1]):
+        raise DataError(f"it has {len(labels)} labels, which are fewer than its classes")
+
+
 def _labels(told: Any) -> Array | None:
     if told is None:
         return None
     kind, values = told
     if kind == "text":
-        if not all(isinstance(text, str) for text in values):
+        if not isinstance(values, list) or not all(isinstance(text, str) for text in values):
             raise DataError("its labels are said to be texts, and are not")
+        if not _fits(values):
+            raise DataError(f"its {len(values):,} labels would take too much memory")
         return np.array(values, str)
     known = np.sctypeDict.get(kind)
     if known is None or np.dtype(known).kind not in "biuf":
         raise DataError(f"its labels are {kind!r}, neither numbers nor texts")
+    if not isinstance(values, list) or not all(isinstance(v, (int, float)) for v in values):
+        raise DataError(f"its labels are said to be {kind}, and are no such numbers")
     return np.array(values, known)

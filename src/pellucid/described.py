@@ -80,6 +80,13 @@ def check_size(description: Any) -> None:
         )
 
 
+def foreign(description: Any) -> bool:
+    """Say whether a description names classes that are not this library's."""
+    known = {*TYPES, *PLAIN, "LabelSmoothing"}
+    return any(v.get("type", "list") not in known for v in _values(description, 0)
+               if isinstance(v, dict))  # fmt: skip
+
+
 def made(description: Any, known: Mapping[str, type], largest: int | None = None) -> Any:
     """Build the value of a description; only classes of the table are ever called.
 

@@ -108,6 +108,7 @@ class Sequential:
         self._readings: dict[bool, Reading] = {}
         self._scripts: dict[Any, Any] = {}
         self._reading = threading.Lock()  # results lie in a runner's memory until they are copied
+        self._building = threading.RLock()  # several threads may come with the first samples
         for layer in as_list(layers, "layers", "[pc.Dense(8), pc.Dense(1)]"):
             self._append(layer)
         check_outputs(self.layers, self.loss_function, whole=False)
@@ -158,6 +159,11 @@ class Sequential:
             raise NotBuiltError("the model has no layers", "model.add(pc.Dense(1))")
         settings = ("network", self.layers, shape, sorted(self.frozen))
         return shared(settings, lambda: network(self.layers, shape, self.frozen))
+
+    def _build_once(self, shape: tuple[int, ...]) -> None:
+        with self._building:
+            if self._net is None:
+                self._build(shape)
 
     def _build(self, shape: tuple[int, ...]) -> None:
         net = self._network(shape)
@@ -337,13 +343,18 @@ class Sequential:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a pickle holds: not the loaded programs, which are traced again."""
-        kept = {k: v for k, v in vars(self).items() if k not in ("_reading", "_views", "_stepper")}
+        made = ("_reading", "_building", "_views", "_stepper")
+        kept = {k: v for k, v in vars(self).items() if k not in made}
         return kept | {"_runners": {}, "_readings": {}, "_scripts": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _reading=threading.Lock(), _stepper=None)
+        locks = {"_reading": threading.Lock(), "_building": threading.RLock()}
+        vars(self).update(state, **locks, _stepper=None)
         if self._net is not None:
             self._look()
+
+    def __copy__(self) -> Sequential:
+        return self.copy()
 
     def __deepcopy__(self, memo: Any) -> Sequential:
         return self.copy()
@@ -370,8 +381,7 @@ class Sequential:
         array = intake.features(
             X, self.dtype, self._net.input_shape if self._net else None, missing=self._missing
         )
-        if self._net is None:
-            self._build(array.shape[1:])
+        self._build_once(array.shape[1:])
         admit(self._built, array)
         return array
 
@@ -392,8 +402,7 @@ class Sequential:
         admit(net, array, f"{of}X")
         target = intake.targets(y, loss, net.output_shape, self.dtype, f"{of}y")
         weights = intake.sample_weights(weight, classes, target, loss, self.dtype)
-        if known is None:
-            self._build(array.shape[1:])
+        self._build_once(array.shape[1:])
         return Batch(array, target, weights)
 
     # -- training --------------------------------------------------------------------------------

@@ -61,17 +61,26 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a file holds, all of it checked; `base` is where the data begins."""
+    """What a file holds, all of it checked; `base` is where the data begins.
+
+    `stamp` tells the file that was looked through from one that has its name since.
+    """
 
     path: Path
     metadata: dict[str, str]
     entries: dict[str, Entry]
     base: int
+    stamp: tuple[int, ...]
 
     def fill(self, wanted: Mapping[str, Array], names: Mapping[str, str] | None = None) -> None:
-        """Read arrays into those given, of the same shapes; `names` are theirs in the file."""
+        """Read arrays into those given, of the same shapes; `names` are theirs in the file.
+
+        Raises: Changed where it is another file by now; the arrays are then as they were.
+        """
         names = names or {}
         with self.path.open("rb") as file:
+            if _stamp(file) != self.stamp:
+                raise Changed(f"{self.path.name} has changed meanwhile", "read it again")
             for name, array in wanted.items():
                 self._read(file, names.get(name, name), array)
 
@@ -93,10 +102,20 @@ class Listing:
             part = flat[at : at + CHUNK // width]
             content = file.read(part.size * width)
             if len(content) != part.size * width:
-                raise DataError(f"{self.path.name} ends within {name!r}: it has changed meanwhile")
+                raise Changed(f"{self.path.name} ends within {name!r}: it has changed meanwhile")
             part[...] = _decoded(content, entry.code)
         if target is not array:
             array[...] = target
+
+
+class Changed(DataError):
+    """A file is another one than it was when it was looked through."""
+
+
+def _stamp(file: IO[bytes]) -> tuple[int, ...]:
+    """Return what tells an open file from every other, and from itself once it is written to."""
+    told = os.fstat(file.fileno())
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def _decoded(content: bytes, code: str) -> Array:
@@ -158,10 +177,11 @@ def listing(path: Path) -> Listing:
     if not path.is_file():
         raise ArgumentError(f"there is no file {str(path)!r}", "model.save(path) writes one")
     with path.open("rb") as file:
+        stamp = _stamp(file)
         size = os.fstat(file.fileno()).st_size
         text = _header(file, path.name, size)
     try:
-        header = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refused)
+        header = strict(text.decode())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path.name}: its header cannot be read as JSON: {error}") from None
     metadata = _metadata(header.pop("__metadata__", {}), path.name)
@@ -171,7 +191,7 @@ def listing(path: Path) -> Listing:
         _check_tiles(entries, size - base)
     except DataError as error:
         raise DataError(f"{path.name}: {error.what}") from None
-    return Listing(path, metadata, entries, base)
+    return Listing(path, metadata, entries, base, stamp)
 
 
 def _header(file: IO[bytes], name: str, size: int) -> bytes:
@@ -187,6 +207,11 @@ def _header(file: IO[bytes], name: str, size: int) -> bytes:
     if not text.startswith(b"{"):
         raise DataError(f"{name}: its header is no table of arrays")
     return text
+
+
+def strict(text: str) -> Any:
+    """Return what JSON says: no name twice, no NaN. Raises: ValueError, RecursionError."""
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refused)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -218,17 +243,15 @@ def _entry(name: str, told: Any) -> Entry:
     if not isinstance(code, str) or code not in WIDTHS:
         raise DataError(f"{name!r} is of type {code!r}, which is none of {', '.join(WIDTHS)}")
     if not _whole(shape) or len(shape) > MOST_AXES:
-        raise DataError(f"{name!r} has the shape {_short(shape)}")
+        raise DataError(f"{name!r} has the shape {short(shape)}")
     if not _whole(offsets) or len(offsets) != 2:
-        raise DataError(
-            f"{name!r} lies at {_short(offsets)}, which is not from one byte to another"
-        )
+        raise DataError(f"{name!r} lies at {short(offsets)}, which is not from one byte to another")
     start, stop = offsets
     needed = math.prod(shape) * WIDTHS[code]
     if stop - start != needed:
         raise DataError(
-            f"{name!r}, {code} of shape {shape}, needs {_short(needed)} bytes, but lies from "
-            f"{_short(start)} to {_short(stop)}"
+            f"{name!r}, {code} of shape {short(shape)}, needs {short(needed)} bytes, but lies from "
+            f"{short(start)} to {short(stop)}"
         )
     return Entry(code, tuple(shape), start, stop)
 
@@ -243,7 +266,8 @@ def _whole(numbers: Any) -> bool:
     return isinstance(numbers, list) and all(type(k) is int and k >= 0 for k in numbers)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value of JSON as text of a line's length."""
     told = repr(value) if not isinstance(value, int) or value < 2**63 else "more than 2^63"
     return told if len(told) < 60 else f"{told[:56]} …"
 
@@ -255,10 +279,10 @@ def _check_tiles(entries: Mapping[str, Entry], size: int) -> None:
         if entry.start != end:
             what = "overlaps what is before it" if entry.start < end else "leaves a hole before it"
             told = f"{what}{', ' + repr(before) if before else ''}"
-            raise DataError(f"{name!r} {told}: it begins at {_short(entry.start)}, not at {end}")
+            raise DataError(f"{name!r} {told}: it begins at {short(entry.start)}, not at {end}")
         if entry.stop > size:
             raise DataError(
-                f"{name!r} ends at byte {_short(entry.stop)} of the data, of which there are {size}"
+                f"{name!r} ends at byte {short(entry.stop)} of the data, of which there are {size}"
             )
         end, before = entry.stop, name
     if end != size:

@@ -30,7 +30,7 @@ def ready(task: Task, hooks: Sequence[Callback]) -> None:
     model, weighted = task.model, task.data.weights is not None
     returns = model._steps().program(weighted)[0].program.returns
     names = [k for k in ("loss", "data_loss") if k in returns] + [*model._measures.metrics]
-    names += [f"val_{name}" for name in names if task.held] + [*RECORDED] * task.record
+    names += [f"val_{name}" for name in names if task.held] + [*RECORDED] * bool(task.record)
     for callback in hooks:
         callback.model, callback.stopped = model, ""
         callback.ready(names)

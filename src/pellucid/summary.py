@@ -46,9 +46,7 @@ def summary(
     return "\n".join([*lines, *_memory(net.size, dtype.itemsize, optimizer, buffers)])
 
 
-def _memory(
-    count: int, each: int, optimizer: Optimizer, buffers: Buffers | None
-) -> list[str]:
+def _memory(count: int, each: int, optimizer: Optimizer, buffers: Buffers | None) -> list[str]:
     """Return what training keeps in memory at once: the peak, and what it is made of."""
     parts = {"parameters": count * each, "gradients": count * each}
     if optimizer.states:

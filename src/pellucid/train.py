@@ -239,7 +239,7 @@ class Blueprint:
         kept = self.kept(out)
         bounded = [s.name for s in self.bounded]
         moved = {name: out[f"new_{name}"] for name in stores if name not in (*kept, *bounded)}
-        back = {name: out[f"new_{name}"] for name in bounded}
+        back, followed = ({n: out[f"new_{n}"] for n in names} for names in (bounded, kept))
         shown = {name: out[f"moved_{name}"] for name in bounded}
         sections = [
             Section("the parameters are views of one flat array", self._learned(out)),
@@ -248,8 +248,7 @@ class Blueprint:
             Section("backward", {**slopes, "grads": out["grads"]}),
             Section("update", {}, moved),
             Section("back within their bounds", {}, self._places(back), shown),
-            Section("what the layers keep", {},
-                    self._places({name: out[f"new_{name}"] for name in kept})),
+            Section("what the layers keep", {}, self._places(followed)),
         ]
         kind = type(self.optimizer).__name__
         doc = f"Train on one batch: {kind} on {self.loss.name}. Return the loss."

@@ -48,8 +48,13 @@ class Verdict:
         head = f"  {'':{width}}  {'model':>10}  {'guess':>10}"
         rows = [f"  {name:{width}}  {_shown(value):>10}  {_shown(self.guess[name]):>10}"
                 for name, value in self.scores.items()]  # fmt: skip
-        return [head, *rows, f"  the guess: {self.guessed}", f"  {self.conclusion()}",
-                *self.remarks()]
+        return [
+            head,
+            *rows,
+            f"  the guess: {self.guessed}",
+            f"  {self.conclusion()}",
+            *self.remarks(),
+        ]
 
     def conclusion(self) -> str:
         """Say whether the model is better than the guess, as far as these rows can tell."""

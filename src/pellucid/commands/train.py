@@ -15,7 +15,7 @@ import numpy as np
 from pellucid import jit
 from pellucid.callbacks import Callback, EarlyStopping
 from pellucid.commands.building import BALANCED, model_of
-from pellucid.commands.folder import ACTS, FORMAT, Folder, fingerprint, now, versions
+from pellucid.commands.folder import ACTS, FILES, FORMAT, Folder, fingerprint, now, versions
 from pellucid.commands.judging import Verdict
 from pellucid.commands.options import Settings, written
 from pellucid.commands.rows import Rows, needed, rows_of
@@ -139,6 +139,7 @@ def placed(given: Settings) -> tuple[Folder, Settings, bool]:
     if not folder.path.parent.is_dir():
         raise ArgumentError(f"there is no folder {str(folder.path.parent)!r}", "make it first")
     if not folder.begun:
+        _check_others(folder, given)
         return folder, given, False
     if given.resume:
         return folder, _same(folder, given), True
@@ -147,6 +148,16 @@ def placed(given: Settings) -> tuple[Folder, Settings, bool]:
             f"a run is in {given.out!r}", "--resume to go on with it, --overwrite, or another --out"
         )
     return folder, given, False
+
+
+def _check_others(folder: Folder, given: Settings) -> None:
+    """Refuse a folder with files that the run would replace, and that are of no run."""
+    there = [name for name in (*FILES, folder.checkpoint.name) if (folder.path / name).exists()]
+    if there and not given.overwrite:
+        raise ArgumentError(
+            f"{given.out!r} holds {there[0]!r}, but no run: that would be replaced",
+            "another --out, or --overwrite",
+        )
 
 
 def _same(folder: Folder, given: Settings) -> Settings:
@@ -323,7 +334,9 @@ def _class_weight(given: Settings) -> str | None:
 
 def _told_of(history: History, monitor: str) -> list[str]:
     why = f": {history.stopped}" if history.stopped else ""
-    said = [f"{counted(history.epochs, 'epoch')} in {history.seconds:.1f} s with {history.backend}{why}"]
+    said = [
+        f"{counted(history.epochs, 'epoch')} in {history.seconds:.1f} s with {history.backend}{why}"
+    ]
     if np.isnan(history.get(monitor, np.nan)).all() or "restored" in history.stopped:
         return said
     best = history.best(monitor)

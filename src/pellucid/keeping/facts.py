@@ -19,6 +19,7 @@ import numpy as np
 from pellucid import _version, safetensors
 from pellucid.batches import Batch
 from pellucid.checkpoint import counted, settings
+from pellucid.described import foreign
 from pellucid.errors import ArgumentError, DataError
 from pellucid.graph import Array
 from pellucid.keeping.folder import FORMAT, digest
@@ -63,18 +64,20 @@ class Task:
         told = {
             "model": made_of(self.model),
             "settings": {
-                "batch_size": self.batch_size,
-                "shuffle": self.shuffle,
-                "record": self.record,
+                "batch_size": int(self.batch_size),
+                "shuffle": bool(self.shuffle),
+                "record": bool(self.record),
                 "augment": self.augment is not None,
             },
             "data": {name: _fingerprint(array) for name, array in self.arrays().items()},
         }
         return json.loads(json.dumps(told, allow_nan=False))  # type: ignore[no-any-return]
 
-    def about(self, backend: str, callbacks: list[str], parent: Any) -> dict[str, Any]:
+    def about(self, backend: str, callbacks: list[str]) -> dict[str, Any]:
         """Return all that `run.json` says of a run that begins now."""
-        numbers = self.model._numbers
+        numbers, parent = self.model._numbers, self.model._parent
+        if parent is not None and parent["step"] != numbers.steps:  # the model has gone on since
+            parent = None
         return {
             "format": FORMAT,
             "begun": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -89,23 +92,33 @@ class Task:
 
 
 def made_of(model: Any) -> dict[str, Any]:
-    """Return what a model is made of; of one that no file can hold, by what program it trains."""
+    """Return what a model is made of.
+
+    Where that does not say all, as of functions and of classes of one's own, which may be other
+    ones by now: by what program it trains.
+    """
     try:
-        return settings(model)
+        told = settings(model)
     except ArgumentError:
-        return {
+        told = {
             "optimizer": repr(model.optimizer),
             "dtype": model.dtype.name,
             "seed": model.seed,
-            "program": hashlib.sha256(model.source().encode()).hexdigest(),
         }
+        return told | {"program": _program(model)}
+    return told | ({"program": _program(model)} if foreign(told) else {})
+
+
+def _program(model: Any) -> str:
+    return hashlib.sha256(model.source().encode()).hexdigest()
 
 
 def prepared(preparing: Mapping[str, Any]) -> dict[str, Any]:
     """Return how data were prepared, as JSON: the keys of a table of class weights may be any."""
     weights = preparing.get("class_weight")
     pairs = [[_plain(k), float(v)] for k, v in weights.items()] if isinstance(weights, dict) else 0
-    return {**preparing, "class_weight": pairs or weights}
+    plain = {name: _plain(value) for name, value in preparing.items()}
+    return {**plain, "class_weight": pairs or weights}
 
 
 def _plain(value: Any) -> Any:
@@ -138,12 +151,12 @@ def _fingerprint(array: Array) -> dict[str, Any]:
 # -- the same or not -------------------------------------------------------------------------------
 
 
-def check_same(told: Mapping[str, Any], facts: Mapping[str, Any], where: Path) -> None:
+def check_same(told: Mapping[str, Any], facts: Mapping[str, Any], where: str) -> None:
     """Refuse to go on with a run that was made otherwise. Raises: ArgumentError."""
     for part in ("model", "settings", "data"):
         for name, theirs, ours in differences(told.get(part), facts[part], ""):
             raise ArgumentError(
-                f"the run in {str(where)!r} was made otherwise: {_said(part, name, theirs, ours)}",
+                f"the run in {where!r} was made otherwise: {_said(part, name, theirs, ours)}",
                 "another folder; or pc.Run(…).branch(step) to train on in another way",
             )
 

@@ -37,9 +37,18 @@ ROOM = 2**30  # bytes that they may take together, beyond the fewest
 
 @dataclass(frozen=True)
 class Folder:
-    """The files of a run."""
+    """The files of a run; they stay where they are when the process changes its own folder."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.absolute())
+
+    @property
+    def name(self) -> str:
+        """What to call it: its path from here, where it lies below."""
+        here = Path.cwd()
+        return str(self.path.relative_to(here) if here in self.path.parents else self.path)
 
     @property
     def about(self) -> Path:
@@ -87,13 +96,13 @@ class Folder:
         try:
             told = json.loads(self.about.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{str(self.about)!r} cannot be read: {error}") from None
+            raise DataError(f"{self.name}/run.json cannot be read: {error}") from None
         number = told.get("format") if isinstance(told, dict) else None
         if number != FORMAT:
             newer = isinstance(number, int) and number > FORMAT
             what = f"has format {number}" if newer else "is no run of this library"
             raise DataError(
-                f"{str(self.about)!r} {what}", "pip install --upgrade pellucid" if newer else ""
+                f"{self.name}/run.json {what}", "pip install --upgrade pellucid" if newer else ""
             )
         return told  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ Keeper      the last one, which saves what the others have left
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,7 @@ from pellucid import safetensors
 from pellucid.batches import Numbers
 from pellucid.callbacks import Callback, Logs
 from pellucid.checkpoint import arrays, counted, described_model
-from pellucid.errors import ArgumentError, TrainingWarning
+from pellucid.errors import ArgumentError, DataError, TrainingWarning
 from pellucid.history import History
 from pellucid.keeping.facts import Task, store
 from pellucid.keeping.folder import Folder, digest
@@ -56,7 +57,8 @@ class Keeper(Callback):
     """The last callback: saves checkpoints as training goes on, and the model at the end.
 
     `every` is how many epochs lie between two checkpoints; None for as many as take a while.
-    `resumed` says that the run goes on from a checkpoint.
+    `resumed` says that the run goes on from a checkpoint; `check` refuses a folder that is not this
+    run's any more. A process that was forked from this one writes nothing.
     """
 
     def __init__(
@@ -67,13 +69,15 @@ class Keeper(Callback):
         history: History,
         every: int | None = None,
         resumed: bool = False,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder, self.task, self.others, self.every = folder, task, list(others), every
         self.history, self.log, self.resumed = history, folder.log, resumed
+        self.check, self.process = check, os.getpid()
         self.watches = every is None or every > 1
         self.acting = any(not c.watches and any(map(c.has, ACTS)) for c in others)
         self.log.read(history.epochs)
-        self.logged = self.saved = self.told = history.epochs  # epochs: in the log, kept, heard of
+        self.saved = self.told = history.epochs  # epochs: kept, heard of
         self.marks: dict[int, Row] = {}  # what is known of the ends of epochs
         self.scales: dict[int, float] = {}  # of the learning rate, in epochs
         self.ended = history.stopped  # why a callback has ended the run
@@ -99,6 +103,11 @@ class Keeper(Callback):
     def note(self, epoch: int) -> None:
         """Note how the learning rate is scaled, up to this epoch."""
         self.scales[epoch] = self.numbers.scale
+
+    @property
+    def logged(self) -> int:
+        """How many epochs are in the log."""
+        return self.log.end[0]
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -152,12 +161,15 @@ class Keeper(Callback):
         self.cost = self.last - start
 
     def _try(self, write: Callable[[], None]) -> bool:
+        if self.process != os.getpid():
+            return False
         try:
+            self.check()
             write()
-        except (OSError, ArgumentError) as error:
+        except (OSError, ArgumentError, DataError) as error:
             if not self.failed:
-                why = error.what if isinstance(error, ArgumentError) else error
-                where = str(self.folder.path)
+                why = error if isinstance(error, OSError) else error.what
+                where = self.folder.name
                 told = f"the run cannot be kept in {where!r} now: {why}; training goes on without"
                 warnings.warn(told, TrainingWarning, stacklevel=2)
             self.failed = True
@@ -201,7 +213,7 @@ class Keeper(Callback):
         logs = {name: values[first:] for name, values in history.items()}
         if done > first:
             self.log.append(first, columns, marks, logs)
-        self.logged, self.marks, self.scales = done, {}, {}
+        self.marks, self.scales = {}, {}
 
     def _rates(self) -> tuple[list[int], list[float]]:
         """Return the last step of every epoch that is not in the log, and their learning rates."""

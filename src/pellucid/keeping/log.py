@@ -27,19 +27,20 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.end = 0  # of the rows that count, in bytes
+        self.end = (0, 0)  # of the rows that count: how many they are, and how many bytes
 
     def read(self, most: int | None = None) -> list[Row]:
         """Return the rows, up to the first that is not whole; later ones no longer count."""
         rows: list[Row] = []
-        self.end = 0
+        end = 0
         content = self.path.read_bytes() if self.path.is_file() else b""
         for line in content.splitlines(keepends=True):
             row = _row(line, len(rows) + 1)
             if row is None or len(rows) == most:
                 break
             rows.append(row)
-            self.end += len(line)
+            end += len(line)
+        self.end = len(rows), end
         return rows
 
     def append(self, first: int, columns: Columns, marks: Mapping[int, Row], logs: Columns) -> None:
@@ -48,13 +49,16 @@ class Log:
         `columns` and `logs` have a value for each row, `marks` more for some epochs.
         """
         text = "".join(_lines(first, columns, marks, logs)).encode()
+        end = self.end[1]
         with self.path.open("r+b" if self.path.exists() else "x+b") as file:
-            file.seek(self.end)
+            if file.seek(0, os.SEEK_END) < end:
+                raise OSError(f"{self.path.name} is shorter than it was")
+            file.seek(end)
             file.truncate()
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        self.end += len(text)
+        self.end = first + len(columns["step"]), end + len(text)
 
 
 def _lines(first: int, columns: Columns, marks: Mapping[int, Row], logs: Columns) -> Iterator[str]:

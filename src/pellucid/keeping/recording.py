@@ -43,27 +43,27 @@ class Unkept:
 class Recording:
     """One call of `fit` that is kept in a folder."""
 
-    def __init__(self, folder: Folder, resume: bool, every: int | None) -> None:
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Folder, lock: Lock, resume: bool, every: int | None) -> None:
+        self.folder, self.lock, self.every = folder, lock, every
         self.told = folder.read()
         self.state: dict[str, Any] = {}
         self.done = False  # whether the run has ended, with nothing left to do
         if self.told is not None and not resume:
             raise ArgumentError(
-                f"there is a run in {str(folder.path)!r} already",
+                f"there is a run in {folder.name!r} already",
                 "resume=True goes on with it; another folder begins another run",
             )
         if self.told is None and folder.steps():
             raise ArgumentError(
-                f"{str(folder.path)!r} has checkpoints, but no run.json", "take another folder"
+                f"{folder.name!r} has checkpoints, but no run.json", "take another folder"
             )
 
     def backend(self, asked: str) -> str:
         """Return which backend to take: that of the run, where there is one."""
         theirs = str(self.told["backend"]) if self.told else asked
-        if asked not in ("auto", theirs):
+        if asked not in ("auto", "often", theirs):
             raise ArgumentError(
-                f"the run in {str(self.folder.path)!r} is computed by {theirs}, and others round "
+                f"the run in {self.folder.name!r} is computed by {theirs}, and others round "
                 "otherwise",
                 f'backend="{theirs}", or "auto"',
             )
@@ -79,17 +79,32 @@ class Recording:
         if self.told is None:
             packed(callbacks)  # refuses what no file can hold, before there is a run
             names = [type(c).__name__ for c in callbacks]
-            self.told = task.about(str(how), names, task.model._parent)
+            self.told = task.about(str(how), names)
             self.folder.write(self.told)
         else:
-            check_same(self.told, task.facts(), self.folder.path)
+            check_same(self.told, task.facts(), self.folder.name)
             kept = self._go_on(task.model, callbacks, history)
-        self.keeper = Keeper(self.folder, task, callbacks, history, self.every, bool(self.state))
+        self.keeper = Keeper(
+            self.folder, task, callbacks, history, self.every, bool(self.state), self._check_ours
+        )
         self.keeper.prepare()
         self.done = self._has_ended(task, history)
         for callback, value in kept if not self.done else ():
             callback.take_back(value)
         return history
+
+    def _check_ours(self) -> None:
+        """Refuse to write into a folder that is another run's by now, or another process's."""
+        if self.lock.holds():
+            return
+        self.lock.renew()
+        try:
+            same = self.folder.read() == self.told
+        except DataError:
+            same = False
+        if not same:
+            self.lock.release()
+            raise ArgumentError("its run.json is not that of this run", "a folder for each run")
 
     def around(self, callbacks: Sequence[Callback]) -> list[Callback]:
         """Return the callbacks, with those before and after them that keep the run."""
@@ -142,7 +157,7 @@ class Recording:
     def _check_first(self, model: Any, what: str) -> None:
         if digest(model._numbers) != self._first["digest"]:
             raise ArgumentError(
-                f"the run in {str(self.folder.path)!r} cannot go on: {what}",
+                f"the run in {self.folder.name!r} cannot go on: {what}",
                 "begin with the same model, or take another folder",
             )
 
@@ -203,8 +218,8 @@ def recording(checkpoint: str | Path | None, resume: bool, every: int | None) ->
         return
     folder = Folder(Path(checkpoint))
     folder.make()
-    lock = Lock(folder.path)
+    lock = Lock(folder.path, folder.name)
     try:
-        yield Recording(folder, resume, every)
+        yield Recording(folder, lock, resume, every)
     finally:
         lock.release()

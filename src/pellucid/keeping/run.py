@@ -62,16 +62,17 @@ class Run:
         told = self.folder.read()
         if told is None:
             raise ArgumentError(
-                f"there is no run in {str(folder)!r}", 'model.fit(…, checkpoint="run/") keeps one'
+                f"there is no run in {self.folder.name!r}",
+                'model.fit(…, checkpoint="run/") keeps one',
             )
         self.about: dict[str, Any] = told
         if model is not None:
-            check_same({**told, "settings": {}, "data": {}}, _facts(model), self.folder.path)
+            check_same({**told, "settings": {}, "data": {}}, _facts(model), self.folder.name)
 
     def __repr__(self) -> str:
         """Say how far it has come."""
         epochs = f"{self.history.epochs} epochs, steps {self.first} to {self.last}"
-        return f"<Run {str(self.folder.path)!r}: {epochs}, {len(self.checkpoints)} checkpoints>"
+        return f"<Run {self.folder.name!r}: {epochs}, {len(self.checkpoints)} checkpoints>"
 
     @property
     def history(self) -> History:
@@ -182,7 +183,7 @@ class Run:
                 why = error.what if isinstance(error, PellucidError) else error
                 told = f"a checkpoint is passed over, for the one before: {why}"
                 warnings.warn(told, TrainingWarning, stacklevel=3)
-        raise DataError(f"{str(self.folder.path)!r} has no whole checkpoint up to step {step}")
+        raise DataError(f"{self.folder.name!r} has no whole checkpoint up to step {step}")
 
     def _kept(self, step: int) -> Sequential:
         found, state = checkpoint_in(self.folder.checkpoint(step))
