@@ -2,10 +2,12 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import pickle
 import threading
 import tracemalloc
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -365,9 +367,17 @@ CHANGES: dict[str, Any] = {
     "inputs true": put("inputs", [True]),
     "steps": put("steps", "many"),
     "steps negative": put("steps", -1),
+    "steps beyond counting": put("steps", 2**53 + 1),
+    "steps of many digits": put("steps", 10**4000),
+    "since when": put("since", 10**6),
+    "frozen unknown": put("frozen", ["Q"]),
     "epochs": put("epochs", 1e300),
     "labels": put("labels", 5),
     "labels kind": put("labels", ["O", [1, 2]]),
+    "labels fewer than classes": put("labels", ["int64", [0]]),
+    "labels of texts as numbers": put("labels", ["int64", ["0", "1"]]),
+    "labels one text": put("labels", ["text", "ab"]),
+    "labels that fill the memory": put("labels", ["text", ["a" * 200_000] + ["b"] * 20_000]),
     "labels ragged": put("labels", ["int64", [[1], [1, 2]]]),
     "labels empty": put("labels", []),
     "tensor dtype": tensor("dtype", "F64"),
@@ -411,6 +421,49 @@ def test_a_file_that_lies_is_refused(whole: bytes, change: str, tmp_path: Path) 
     finally:
         tracemalloc.stop()
     assert caught.value.what.startswith("m: ") and len(caught.value.what) > 10
+
+
+def test_a_description_that_says_something_twice_is_refused(whole: bytes, tmp_path: Path) -> None:
+    length = int.from_bytes(whole[:8], "little")
+    header = json.loads(whole[8 : 8 + length])
+    told = header["__metadata__"]["pellucid"]
+    for more, words in (('"seed": 1', "'seed' stands there twice"), ('"x": NaN', "NaN is no")):
+        header["__metadata__"]["pellucid"] = f"{told[:-1]}, {more}}}"
+        text = json.dumps(header).encode()
+        with pytest.raises(DataError, match=words):
+            read(len(text).to_bytes(8, "little") + text + whole[8 + length :], tmp_path / "m")
+
+
+def test_labels_too_long_for_a_file_are_not_written(tmp_path: Path) -> None:
+    model = trained("plain")
+    model._labels = np.array(["a" * 9000, *map(str, range(1000))])
+    with pytest.raises(ArgumentError, match="longest of the 1,001 labels"):
+        model.save(tmp_path / "m")
+    assert not os.listdir(tmp_path)
+
+
+def test_a_file_that_is_saved_meanwhile_is_read_whole(tmp_path: Path) -> None:
+    """The old one, or the new one: the description of one, and no numbers of the other."""
+    models = [trained("plain"), trained("plain")]
+    models[1]._numbers.steps = models[1]._numbers.epochs = 10**12  # a longer description
+    models[1].params = {name: array + 1 for name, array in models[0].params.items()}
+    models[0].save(tmp_path / "m")
+    stop, wrong = threading.Event(), list[int]()
+
+    def save() -> None:
+        while not stop.is_set():
+            for model in models:
+                model.save(tmp_path / "m")
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    for _ in range(150):
+        found = pc.load(tmp_path / "m")
+        which = found._numbers.steps == 10**12
+        wrong += [] if found._numbers.equals(models[which]._numbers) else [found._numbers.steps]
+    stop.set()
+    thread.join()
+    assert not wrong
 
 
 def test_a_newer_file_is_refused_with_a_sentence(whole: bytes, tmp_path: Path) -> None:
@@ -624,7 +677,7 @@ def test_a_file_that_ends_early_changes_nothing(tmp_path: Path, monkeypatch: Any
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_a_copy_in_memory_is_whole_and_its_own(name: str, how: Any) -> None:
     model = trained(name)
     twin = how(model)
@@ -656,3 +709,27 @@ def test_predictions_from_several_threads(backend: str) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_several_threads_bring_the_first_samples() -> None:
+    wanted = pc.Sequential([pc.Dense(4, "tanh"), pc.Dense(1)]).predict(X)
+    for _ in range(20):
+        model = pc.Sequential([pc.Dense(4, "tanh"), pc.Dense(1)])
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: model.predict(X), range(8)))  # noqa: B023
+        assert all(np.array_equal(each, wanted) for each in found)
+
+
+def test_a_model_is_trained_in_other_processes() -> None:
+    model = trained("adam")
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        twins = list(pool.map(_trained_on, [model] * 2))
+    before = model._numbers.copy()
+    _trained_on(model)
+    assert all(twin._numbers.equals(model._numbers) for twin in twins)
+    assert not model._numbers.equals(before)
+
+
+def _trained_on(model: Any) -> Any:
+    model.fit(X, Y, epochs=2, verbose=0, backend="numpy")
+    return model

@@ -9,6 +9,8 @@ import textwrap
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +252,42 @@ def test_an_interrupt_without_other_callbacks_loses_nothing(backend: str, tmp_pa
     assert same(run.at(run.last), model)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("after", [False, True])
+def test_interrupts_while_the_run_is_kept(
+    after: bool, times: int, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Ctrl-C before or after any call of fsync or rename, once or twice: nothing is lost."""
+    calls, plan, whole = [0], [0], make()
+    history = fit(whole)
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            calls[0] += 1
+            struck = plan[0] <= calls[0] < plan[0] + times
+            if struck and not after:
+                raise KeyboardInterrupt
+            found = real(*given)
+            if struck:
+                raise KeyboardInterrupt
+            return found
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", counted(os.fsync))
+    monkeypatch.setattr(os, "replace", counted(os.replace))
+    for plan[0] in range(1, 60, 3 if after else 2):
+        calls[0], run, model = 0, tmp_path / f"{plan[0]}", make()
+        with suppress(KeyboardInterrupt):
+            fit(model, run)
+        plan[0] = 10**6
+        model = make()
+        found = fit(model, run)
+        assert same(model, whole) and dict(found) == dict(history)
+        assert [row["epoch"] for row in Folder(run).log.read()] == [*range(1, EPOCHS + 1)]
+        assert not list(run.rglob(f"*{files.LITTER}"))
+
+
 def test_a_failure_comes_again(tmp_path: Path) -> None:
     def explode() -> Any:
         return make(optimizer=pc.SGD(1e30), layers=[pc.Dense(8), pc.Dense(1)], loss="mse")
@@ -359,6 +397,155 @@ def test_a_second_process_is_told_and_the_lock_dies_with_the_first(tmp_path: Pat
     assert same(model, whole)
 
 
+@FORKS
+def test_a_process_that_is_stopped_still_has_its_folder(tmp_path: Path) -> None:
+    other = training(tmp_path)
+    try:
+        other.send_signal(signal.SIGSTOP)
+        with pytest.raises(ArgumentError, match=f"under way in .*process {other.pid}"):
+            fit(make(), tmp_path)
+    finally:
+        other.kill()
+        other.wait()
+        assert other.stdout is not None
+        other.stdout.close()
+
+
+@FORKS
+def test_what_was_forked_has_no_part_in_the_folder(tmp_path: Path) -> None:
+    """It does not keep the lock where its parent is killed, and writes nothing."""
+    children = []
+
+    class Fork(pc.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any) -> None:
+            if epoch == 1:
+                with warnings.catch_warnings():  # of threads, which do nothing here
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    children.append(os.fork())
+
+    model, parent = make(), os.getpid()
+    try:
+        fit(model, tmp_path, callbacks=[Fork()])
+        if os.getpid() == parent:
+            Lock(tmp_path).release()  # free, while the child may well go on
+            assert pc.Run(tmp_path).checkpoints == (0, 2, 4, 6, 8, 10, 12)
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+    _, status = os.waitpid(children[0], 0)
+    assert status == 0 and pc.Run(tmp_path).history.epochs == EPOCHS
+
+
+@FORKS
+def test_a_child_left_behind_does_not_keep_the_lock(tmp_path: Path) -> None:
+    code = """
+        import os, sys, time
+        sys.path.insert(0, sys.argv[2])
+        import test_keeping
+        import pellucid as pc
+
+        class Fork(pc.Callback):
+            def on_epoch_end(self, epoch, logs):
+                if not os.fork():
+                    os.close(1)
+                    time.sleep(20)
+                    os._exit(0)
+                os.kill(os.getpid(), 9)
+
+        test_keeping.fit(test_keeping.make(), sys.argv[1], callbacks=[Fork()])
+    """
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), str(Path(__file__).parent)],
+        stdout=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    whole, model = make(), make()
+    fit(whole)
+    fit(model, tmp_path)
+    assert same(model, whole)
+
+
+class Then(pc.Callback):
+    """Do something at the end of an epoch."""
+
+    def __init__(self, epoch: int, act: Callable[[], Any]) -> None:
+        self.epoch, self.act = epoch, act
+
+    def on_epoch_end(self, epoch: int, logs: Any) -> None:
+        if epoch == self.epoch:
+            self.act()
+
+
+def test_a_folder_that_is_another_runs_by_now_is_left_alone(tmp_path: Path) -> None:
+    """Renamed while a process trains in it; then a second run begins under its name."""
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    whole, model, other = make(), make(), make(seed=6)
+    fit(whole)
+
+    def act() -> None:
+        run.rename(moved)
+        fit(other, run)
+        act.photo = photo(run)  # type: ignore[attr-defined]
+
+    with pytest.warns(TrainingWarning, match=r"cannot be kept in .*not that of this run"):
+        fit(model, run, callbacks=[Then(2, act)])
+    assert same(model, whole) and photo(run) == act.photo  # type: ignore[attr-defined]
+    Lock(run).release()  # and free
+    again = make()
+    fit(again, moved)
+    assert same(again, whole)
+
+
+def test_a_folder_that_is_moved_and_back_is_kept_again(tmp_path: Path) -> None:
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    there, back = Then(1, lambda: run.rename(moved)), Then(3, lambda: moved.rename(run))
+    model = make()
+    with pytest.warns(TrainingWarning, match="cannot be kept"):
+        history = fit(model, run, callbacks=[there, back])
+    found = pc.Run(run)
+    assert found.checkpoints == (0, 2, 8, 10, 12) and dict(found.history) == dict(history)
+    assert same(found.at(found.last), model)
+
+
+def test_a_lock_that_is_removed_is_taken_again(tmp_path: Path) -> None:
+    refused = []
+
+    def second() -> None:
+        try:
+            fit(make(), tmp_path)
+        except ArgumentError as error:
+            refused.append(error.what)
+
+    acts = [Then(1, (tmp_path / "lock").unlink), Then(3, second)]
+    fit(make(), tmp_path, callbacks=acts)
+    assert len(refused) == 1 and "this process" in refused[0]
+    assert pc.Run(tmp_path).checkpoints == (0, 2, 4, 6, 8, 10, 12)
+
+
+def test_the_process_may_change_its_own_folder(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    fit(make(), Path("run"), callbacks=[Then(2, lambda: os.chdir(tmp_path / "there"))])
+    assert not os.listdir() and "'../here/run'" in repr(pc.Run("../here/run"))
+    os.chdir(tmp_path / "here")
+    run = pc.Run("run")
+    assert run.checkpoints == (0, 2, 4, 6, 8, 10, 12) and repr(run).startswith("<Run 'run'")
+    os.chdir(tmp_path)
+    assert run.at(5)._numbers.steps == 5
+
+
+def test_a_log_that_was_cut_short_is_not_filled_up(tmp_path: Path) -> None:
+    cut = Then(2, lambda: (tmp_path / "history.jsonl").write_text(""))
+    whole, model = make(), make()
+    fit(whole)
+    with pytest.warns(TrainingWarning, match="shorter than it was"):
+        broken(tmp_path, epoch=4, callbacks=[cut])
+    assert (tmp_path / "history.jsonl").read_bytes() == b""
+    with pytest.warns(TrainingWarning, match="passed over"):
+        fit(model, tmp_path)
+    assert same(model, whole)
+
+
 def test_a_second_call_in_the_same_process_is_told(tmp_path: Path) -> None:
     inner: list[str] = []
 
@@ -434,6 +621,43 @@ def test_a_run_goes_on_only_with_the_same(name: str, tmp_path: Path) -> None:
         fit(model, tmp_path, **changed)
     assert model._net is None and photo(tmp_path) == before
     fit(make(), tmp_path)  # and the run is as good as it was
+
+
+def test_settings_may_be_numbers_of_numpy(tmp_path: Path) -> None:
+    first: dict[str, Any] = {
+        "batch_size": np.int32(16), "shuffle": np.True_, "record": np.True_,
+        "validation_split": np.float32(0.25), "checkpoint_every": np.int64(2),
+    }  # fmt: skip
+    plain = {"batch_size": 16, "shuffle": True, "record": True, "validation_split": 0.25}
+    broken(tmp_path, epochs=np.int64(EPOCHS), **first)
+    whole, model = make(), make()
+    fit(whole, **plain)
+    fit(model, tmp_path, **plain)
+    assert same(model, whole) and pc.Run(tmp_path).at(np.int64(5))._numbers.steps == 5
+
+
+def test_a_backend_that_is_chosen_is_the_runs(tmp_path: Path) -> None:
+    broken(tmp_path)
+    assert fit(make(), tmp_path, backend="often").backend == "numpy"
+
+
+def test_a_class_of_ones_own_that_computes_otherwise_is_another_run(tmp_path: Path) -> None:
+    """Its settings are the same, and its code is not."""
+
+    def scaled(power: float) -> Any:
+        @dataclass(frozen=True)
+        class Own(pc.Layer):
+            size: int = 1
+
+            def __call__(self, x: Any, p: Any) -> Any:
+                return x * power
+
+        return make(layers=[Own(), pc.Dense(4, "relu"), pc.Dense(1, "sigmoid")])
+
+    broken(tmp_path, model=scaled(2.0))
+    with pytest.raises(ArgumentError, match="its training step was another program"):
+        fit(scaled(3.0), tmp_path)
+    assert fit(scaled(2.0), tmp_path).epochs == EPOCHS
 
 
 def test_other_first_weights_are_another_run(tmp_path: Path) -> None:
@@ -744,6 +968,38 @@ def test_a_real_limit_of_the_system(tmp_path: Path) -> None:
     assert same(model, whole)
 
 
+@FORKS
+def test_a_run_goes_on_where_the_disk_is_full(tmp_path: Path) -> None:
+    """Not a byte can be written, the lock's not either: it is trained to the end all the same."""
+    code = """
+        import resource, sys, warnings
+        sys.path.insert(0, sys.argv[2])
+        import test_keeping as t
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = t.make()
+            t.fit(model, sys.argv[1])
+        whole = t.make()
+        t.fit(whole)
+        assert t.same(model, whole)
+        assert len(caught) == 1 and "cannot be kept" in str(caught[0].message)
+    """
+    broken(tmp_path)
+    before = photo(tmp_path)
+    told = subprocess.run(
+        [sys.executable, "-B", "-c", textwrap.dedent(code), str(tmp_path),
+         str(Path(__file__).parent)], stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    assert photo(tmp_path) == before
+    whole, model = make(), make()
+    fit(whole)
+    fit(model, tmp_path)
+    assert same(model, whole)
+
+
 def test_a_folder_that_goes_away_is_no_end(tmp_path: Path) -> None:
     class Gone(pc.Callback):
         def on_epoch_end(self, epoch: int, logs: Any) -> None:
@@ -972,6 +1228,21 @@ def test_a_branch_trains_on_in_another_way_and_knows_where_it_is_from(
     assert run.parent is None and dict(run.lineage()) == dict(run.history)
     other = run.branch(4 * STEPS, optimizer="sgd", learning_rate=pc.Cosine(0.1, steps=5))
     assert other.optimizer == pc.SGD(pc.Cosine(0.1, steps=5))
+
+
+def test_only_what_begins_at_the_branch_is_its_branch(tmp_path: Path) -> None:
+    fit(make(), tmp_path / "a")
+    branch = pc.Run(tmp_path / "a").branch(6, learning_rate=0.1)
+    fit(branch, tmp_path / "b", epochs=2)
+    fit(branch, tmp_path / "c", epochs=2)  # goes on from there
+    assert pc.Run(tmp_path / "b").parent is not None
+    found = pc.Run(tmp_path / "c")
+    assert found.parent is None and found.first == 10 and found.lineage().epochs == 2
+    twice = pc.Run(tmp_path / "b").branch(8, learning_rate=0.2)
+    fit(twice, tmp_path / "d", epochs=3)
+    line = pc.Run(tmp_path / "d").lineage()
+    parts = [pc.Run(tmp_path / name).history["loss"] for name in "abd"]
+    assert line["loss"] == [*parts[0][:3], *parts[1][:1], *parts[2]]
 
 
 def test_histories_of_several_runs_lie_in_one_plot(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 
 import pellucid as pc
 
@@ -81,8 +82,10 @@ def their_run(
     `scheduler` a schedule from the optimizer, advanced after every update; `clip` is called with
     the parameters' list before an update, and `after(parameters, k)` once update k = 1, 2, … is
     done. With `accumulate` the mean gradient of so many batches makes one update. What an optimizer
-    counts PyTorch keeps in its default precision, which is float64 here.
+    counts PyTorch keeps in its default precision, which is float64 here. Without PyTorch the test
+    is skipped.
     """
+    pytest.importorskip("torch", reason="PyTorch is not installed: make conformance")
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
