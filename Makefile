@@ -18,6 +18,8 @@ BARE_TESTS := backends fit model mission checkpoint safetensors keeping structur
 # The stamp carries the interpreter's name: asking for another PYTHON makes the environment again.
 MADE    := $(VENV)/.made-by-$(subst /,_,$(PYTHON))
 
+COMMA   := ,
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -103,7 +105,7 @@ $(VENV)/.has-numpy: $(MADE) pyproject.toml
 
 # scikit-learn brings SciPy, so it is no part of `test`: `make test-bare` goes without.
 $(VENV)/.has-test: $(MADE) pyproject.toml
-	$(call install,[test,sklearn])
+	$(call install,[test$(COMMA)sklearn])
 
 $(VENV)/.has-%: $(MADE) pyproject.toml
 	$(call install,[$*])

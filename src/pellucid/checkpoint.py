@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from pellucid.nn.layer import Layer
 from pellucid.nn.network import Network, network
 from pellucid.optim.optimizer import Optimizer
 from pellucid.outputs import check_outputs
-from pellucid.safetensors import CODES, MOST_AXES, Changed, Listing, listing, short, strict, write
+from pellucid.safetensors import CODES, MOST_AXES, Listing, listing, short, strict, write
 
 FORMAT = 2  # 1: no frozen parameters, no layers' state, no scale of the learning rate, no texts
 STATE, KEPT = "optimizer.", "callback."  # what arrays that are no parameters are called
@@ -121,9 +120,14 @@ def restore(path: Path, custom: Mapping[str, type], make: Make) -> Any:
     Of a file that is being replaced, as by a training that saves its best model, the new one.
     """
     for _ in range(TRIES):
-        with suppress(Changed):
-            return restored(listing(path), custom, make)
-    return restored(listing(path), custom, make)
+        found = listing(path)
+        try:
+            return restored(found, custom, make)
+        except DataError as error:
+            wrong = error
+            if not found.changed():
+                break
+    raise wrong
 
 
 def restored(found: Listing, custom: Mapping[str, type], make: Make) -> Any:
@@ -135,8 +139,6 @@ def restored(found: Listing, custom: Mapping[str, type], make: Make) -> Any:
     try:
         model = _model(described_in(found), found, described.TYPES | dict(custom), make)
         found.fill(arrays(model))
-    except Changed:
-        raise
     except PellucidError as error:
         raise DataError(f"{name}: {error.what}", error.hint) from None
     except Exception as error:  # of what its classes make of settings that they never wrote

@@ -104,6 +104,7 @@ class Sequential:
         self._parent: dict[str, Any] | None = None  # the run that it was branched from
         self._net: Network | None = None
         self._labels: Array | None = None
+        self._adapted = False  # whether its layers have learned what they learn from samples
         self._runners: dict[Any, tuple[Program, Runner]] = {}
         self._readings: dict[bool, Reading] = {}
         self._scripts: dict[Any, Any] = {}
@@ -321,7 +322,7 @@ class Sequential:
         self.history, self._labels = None, None
         if self._net is not None:
             self._numbers.restore(self._fresh_numbers(self._net, self.seed))
-            self._stepper = None
+            self._stepper, self._adapted = None, False
         return self
 
     def _twin(self) -> Sequential:
@@ -338,7 +339,7 @@ class Sequential:
         if self._net is not None:
             twin._build(self._net.input_shape)
             twin._numbers.restore(self._numbers)
-            twin._labels = self._labels
+            twin._labels, twin._adapted = self._labels, self._adapted
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
@@ -485,20 +486,22 @@ class Sequential:
         return settle(self.history, on_nonfinite)
 
     def adapt(self, X: Any) -> Sequential:
-        """Let layers such as Normalize learn from samples X: what `fit` does before its first step.
+        """Let layers such as Normalize learn from samples X: as `fit` does once, before it trains.
 
         Returns the model. Raises: as `predict` does for samples.
         """
         with self._unless_refused():
             array = self._features(X)
             adapt(self._blueprint(), self._numbers, array)
+            self._adapted = True
         return self
 
     def _prepare(self, train: Batch, y: Any) -> None:
         """Trace the step, and remember how the caller writes labels."""
         self._steps().program(train.weights is not None)
-        if not self._numbers.steps:
+        if not self._numbers.steps and not self._adapted:
             adapt(self._blueprint(), self._numbers, train.X)
+            self._adapted = True
         if self._labels is None and self.loss_function is not None:
             self._labels = intake.label_values(y, self.loss_function, self._built.output_shape)
 

@@ -75,14 +75,19 @@ class Listing:
     def fill(self, wanted: Mapping[str, Array], names: Mapping[str, str] | None = None) -> None:
         """Read arrays into those given, of the same shapes; `names` are theirs in the file.
 
-        Raises: Changed where it is another file by now; the arrays are then as they were.
+        Raises: DataError where it is another file by now; the arrays are then as they were.
         """
         names = names or {}
         with self.path.open("rb") as file:
             if _stamp(file) != self.stamp:
-                raise Changed(f"{self.path.name} has changed meanwhile", "read it again")
+                raise DataError(f"{self.path.name} has changed meanwhile", "read it again")
             for name, array in wanted.items():
                 self._read(file, names.get(name, name), array)
+
+    def changed(self) -> bool:
+        """Say whether another file has the name by now. Raises: OSError where none has."""
+        with self.path.open("rb") as file:
+            return _stamp(file) != self.stamp
 
     def array(self, name: str) -> Array:
         """Return one array, in memory of its own."""
@@ -102,14 +107,10 @@ class Listing:
             part = flat[at : at + CHUNK // width]
             content = file.read(part.size * width)
             if len(content) != part.size * width:
-                raise Changed(f"{self.path.name} ends within {name!r}: it has changed meanwhile")
+                raise DataError(f"{self.path.name} ends within {name!r}: it has changed meanwhile")
             part[...] = _decoded(content, entry.code)
         if target is not array:
             array[...] = target
-
-
-class Changed(DataError):
-    """A file is another one than it was when it was looked through."""
 
 
 def _stamp(file: IO[bytes]) -> tuple[int, ...]:
