@@ -199,7 +199,7 @@ def test_a_walkthrough_is_true_and_gives_the_step(name: str) -> None:
     model, (X, y) = train(model_of(name), name), data(name, 3)
     w = model.explain(X, y, fused=name != "branches")
     check_contract(w)
-    steps = (replace(s, note=f"{s.note} hides") if "cancel" in s.note else s for s in w.steps)
+    steps = (replace(s, note=f"{s.note} hides") if "magnified" in s.note else s for s in w.steps)
     check_true(replace(w, steps=tuple(steps)))
     check_close({k: w[f"d_{k}"].array for k in model.gradients(X, y)}, model.gradients(X, y), 1e-9)
     assert not any("given with NaN" in note for note in w.notes)
@@ -345,7 +345,7 @@ def test_terms_that_cancel_are_said_to() -> None:
     layers = [pc.Dense(4, inputs=3), pc.BatchNorm(), pc.Dense(1)]
     w = pc.Sequential(layers, loss="mse", dtype="float64").explain(*data("batch-norm", 5))
     assert np.abs(w["d_b1"].array).max() < 1e-12
-    assert "cancel" in w["d_b1"].note and not any("cancel" in s.note for s in w.steps[:5])
+    assert "magnified" in w["d_b1"].note and not any("magnified" in s.note for s in w.steps[:5])
 
 
 def test_arrays_in_a_list_are_joined() -> None:

@@ -263,7 +263,7 @@ def test_a_run_is_not_overwritten_by_accident(here: Path, said: Any, refused: An
     ("a,y\n1,2\n3,4\n", ["--target", "z"], "unknown column 'z'"),
     ("size,kind\n1,2\n3,4\n", ["--target", "kindd"], 'did you mean "kind"?'),
     ("a,y\n" + "1,5\n2,5\n" * 9, ["--target", "y"], "the target 'y' is '5' in every row"),
-    ("a,y\n1,2\n3\n", ["--target", "y"], "line 3 of t.csv has 1 values for 2 columns"),
+    ("a,y\n1,2\n3\n", ["--target", "y"], "line 3 of t.csv has 1 value for 2 columns"),
     ("", ["--target", "y"], "t.csv is empty"),
     ("a,y,a\n1,2,3\n", ["--target", "y"], "names two columns 'a'"),
     ("a,y\n1,1\n2,2\nx,3\n4,4\n5,5\n6,6\n", ["--target", "y"], "'x' on line 4; try: --na 'x'"),
@@ -422,7 +422,8 @@ def test_an_interrupted_run_goes_on_as_if_it_never_had_been(
 
 
 def test_a_killed_run_goes_on_as_if_it_never_had_been(here: Path, said: Any) -> None:
-    options = ["--patience", "5000", "--epochs", "1000", *LONG[2:]]
+    options = ["--patience", "5000", "--epochs", "1000", "--layers", "6", "--backend", "numpy",
+               "--no-report", "--dropout", "0.2"]  # fmt: skip
     command = [sys.executable, "-m", "pellucid", "train", "flats.csv", "--target", "rent", *options]
     path = str(Path(pc.__file__).parent.parent)
     child = subprocess.Popen(
@@ -683,6 +684,121 @@ def test_the_doctor_reads_what_train_reads(here: Path, said: Any) -> None:
     assert json.loads(out)["healthy"] is True
 
 
+def test_the_doctor_takes_text_gaps_and_what_is_left_out(here: Path, capsys: Any) -> None:
+    assert main(["doctor", "flats.csv", "--target", "rent", "--epochs", "20", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["healthy"] is True
+    assert "note: column 'id' is left out" in told.err
+    assert "column 'rooms' has 13 missing values" in told.err
+    assert [p.name for p in here.iterdir() if p.is_dir()] == []
+
+
+# -- as a newcomer finds it ------------------------------------------------------------------------
+
+
+def test_an_option_is_given_once(here: Path, refused: Any) -> None:
+    told = refused("train", "flats.csv", "--target", "rent", "--target", "size")
+    assert "--target is given twice" in told
+
+
+def test_files_of_others_are_not_replaced_without_a_word(
+    here: Path, said: Any, refused: Any
+) -> None:
+    (here / "own").mkdir()
+    (here / "own" / "log.txt").write_text("mine")
+    told = refused("train", "flats.csv", "--target", "rent", *FAST, "--out", "own")
+    assert "'own' holds 'log.txt', but no run" in told
+    assert (here / "own" / "log.txt").read_text() == "mine"
+    said("train", "flats.csv", "--target", "rent", *FAST, "--out", "own", "--overwrite")
+
+
+def test_what_is_refused_in_fit_leaves_no_folder(
+    here: Path, refused: Any, monkeypatch: Any
+) -> None:
+    def fit(*_: Any, **__: Any) -> None:
+        raise pc.errors.ArgumentError("no", "yes")
+
+    monkeypatch.setattr(pc.Sequential, "fit", fit)
+    refused("train", "flats.csv", "--target", "rent", *FAST)
+    assert not (here / "flats-run").exists()
+
+
+def test_an_optimizer_of_all_rows_says_how_many(here: Path, refused: Any) -> None:
+    told = refused("train", "flats.csv", "--target", "rent", *FAST, "--optimizer", "lbfgs")
+    assert "LBFGS takes all 78 rows at once, and not 32; try: --batch 78" in told
+    assert not (here / "flats-run").exists()
+
+
+def test_auto_leaves_the_backend_that_it_chose(here: Path, said: Any) -> None:
+    options = ["--epochs", "2", "--layers", "4", "--no-report"]
+    said("train", "flats.csv", "--target", "rent", *options)
+    config = tomllib.loads((here / "flats-run" / "config.toml").read_text())
+    told = json.loads((here / "flats-run" / "run.json").read_text())
+    assert config["backend"] == told["backend"] in ("numpy", "numba")
+    said("train", "./flats.csv", "--out", "flats-run", "--resume", "--backend", "auto")
+
+
+def test_the_best_weights_are_told_and_a_run_that_was_done(here: Path, said: Any) -> None:
+    rng = np.random.default_rng(1)
+    rows = [f"{a:.3f},{b:.3f}" for a, b in rng.normal(size=(80, 2))]  # nothing to learn
+    (here / "noise.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    options = ["--epochs", "40", "--patience", "99", "--rate", "0.1", "--backend", "numpy"]
+    out = said("train", "noise.csv", "--target", "y", *options, "--no-report")
+    held = [float(row["val_loss"]) for row in table(here / "noise-run" / "history.csv")]
+    best = int(np.argmin(held)) + 1
+    assert best < len(held) == 40
+    assert f"the best val_loss was {min(held):.4g} in epoch {best}, whose weights" in out
+    out = said("train", "--resume", "--out", "noise-run")
+    assert "the run had come to its end: nothing is learned anew" in out
+
+
+def test_a_failed_run_is_not_to_be_resumed(here: Path, refused: Any, capsys: Any) -> None:
+    assert main(["train", "flats.csv", "--target", "rent", *FAST, "--rate", "1e40"]) == 3
+    told = capsys.readouterr()
+    assert told.err.count("\n") == 1 and "  cause: " in told.out
+    assert "met NaN or Inf" in refused("predict", "flats-run", "flats.csv")
+
+
+def test_numbers_that_are_too_large_or_too_small(here: Path, said: Any, refused: Any) -> None:
+    for scale, where in ((1e39, "column 'a'"), (1e30, "the target 'y'")):
+        rows = [(k * scale, k) if where == "column 'a'" else (k, k * scale) for k in range(1, 50)]
+        text = "\n".join(["a,y", *(f"{a * (k % 7 + 1)},{y}" for k, (a, y) in enumerate(rows))])
+        (here / "t.csv").write_text(text + "\n")
+        told = refused("train", "t.csv", "--target", "y", "--task", "regression", *FAST)
+        assert where in told and "too large for float32; try: --dtype float64" in told
+    (here / "t.csv").write_text(
+        "\n".join(["a,y", *(f"{k % 9}.5e-300,{k}" for k in range(50))]) + "\n"
+    )
+    out = said("train", "t.csv", "--target", "y", *FAST)
+    assert "single precision is too coarse for it; --dtype float64" in out
+
+
+def test_memory_that_is_not_there_is_no_error_of_the_program(
+    here: Path, refused: Any, monkeypatch: Any
+) -> None:
+    def none(*_: Any) -> None:
+        raise MemoryError("Unable to allocate 59.6 GiB")
+
+    monkeypatch.setattr("pellucid.commands.train.model_of", none)
+    told = refused("train", "flats.csv", "--target", "rent", *FAST)
+    assert "there is not enough memory: Unable to allocate 59.6 GiB" in told
+
+
+def test_a_name_with_a_line_break_is_one_line(here: Path, said: Any) -> None:
+    rows = [f"{k % 7},{'ab'[k % 2]},{k * 1.5}" for k in range(60)]
+    (here / "t.csv").write_text("\n".join(['"two\nlines",c,y', *rows]) + "\n")
+    out = said("train", "t.csv", "--target", "y", *FAST)
+    assert "numbers two lines; categories c (2)" in out
+
+
+def test_a_table_without_the_target_is_not_judged(here: Path, said: Any, refused: Any) -> None:
+    said("train", "flats.csv", "--target", "rent", *FAST)
+    (here / "new.csv").write_text("size,rooms,city\n50,2,Bern\n")
+    for command in ("evaluate", "explain", "check"):
+        told = refused(command, "flats-run", "new.csv")
+        assert "new.csv has no column 'rent', which the model predicts" in told
+
+
 # -- scores ----------------------------------------------------------------------------------------
 
 
@@ -700,6 +816,14 @@ def test_scores_of_classes() -> None:
     assert (found.won, found.lost) == (1, 1)
     assert found.table == ((1, 0), (1, 2))
     assert "NOT shown" in found.conclusion()
+
+
+def test_where_one_class_has_most_rows_that_is_said() -> None:
+    shares = np.array([[0.9, 0.1]] * 9 + [[0.2, 0.8]])
+    y = np.array([0.0] * 9 + [1.0])
+    found = judged_classes(shares, y, [0.9, 0.1], ["no", "yes"])
+    assert "one class has 90% of the rows" in found.lines()[-1]
+    assert judged_classes(shares[6:], y[6:], [0.9, 0.1], ["no", "yes"]).remarks() == []
 
 
 def test_scores_of_values() -> None:

@@ -396,7 +396,9 @@ def test_a_constant_column_is_left_at_zero() -> None:
     assert np.allclose(Scale(np.zeros(1), np.array([4.0]), 1.0).apply(np.array([[2.0]])), 1.0)
 
 
-@pytest.mark.parametrize("loss", [*LOSSES, loss_named(pc.LabelSmoothing(0.1))], ids=str)
+@pytest.mark.parametrize(
+    "loss", [*LOSSES, loss_named(pc.LabelSmoothing(0.1))], ids=lambda x: f"{x.name} {x.smoothing}"
+)
 def test_a_loss_pickles_by_its_name(loss: Any) -> None:
     came = pickle.loads(pickle.dumps(loss))
     assert came == loss and (loss.smoothing or came is loss)

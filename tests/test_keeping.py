@@ -252,14 +252,15 @@ def test_an_interrupt_without_other_callbacks_loses_nothing(backend: str, tmp_pa
     assert same(run.at(run.last), model)
 
 
+@BACKENDS
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("after", [False, True])
 def test_interrupts_while_the_run_is_kept(
-    after: bool, times: int, tmp_path: Path, monkeypatch: Any
+    after: bool, times: int, backend: str, tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Ctrl-C before or after any call of fsync or rename, once or twice: nothing is lost."""
     calls, plan, whole = [0], [0], make()
-    history = fit(whole)
+    history = fit(whole, backend=backend)
 
     def counted(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any) -> Any:
@@ -279,10 +280,10 @@ def test_interrupts_while_the_run_is_kept(
     for plan[0] in range(1, 60, 3 if after else 2):
         calls[0], run, model = 0, tmp_path / f"{plan[0]}", make()
         with suppress(KeyboardInterrupt):
-            fit(model, run)
+            fit(model, run, backend=backend)
         plan[0] = 10**6
         model = make()
-        found = fit(model, run)
+        found = fit(model, run, backend=backend)
         assert same(model, whole) and dict(found) == dict(history)
         assert [row["epoch"] for row in Folder(run).log.read()] == [*range(1, EPOCHS + 1)]
         assert not list(run.rglob(f"*{files.LITTER}"))
@@ -621,6 +622,23 @@ def test_a_run_goes_on_only_with_the_same(name: str, tmp_path: Path) -> None:
         fit(model, tmp_path, **changed)
     assert model._net is None and photo(tmp_path) == before
     fit(make(), tmp_path)  # and the run is as good as it was
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_rate_that_was_set_since_is_another_run(interrupted: bool, tmp_path: Path) -> None:
+    """It would be forgotten; in a notebook, the model is still there."""
+    error = KeyboardInterrupt if interrupted else None
+    model = make()
+    fit(model, tmp_path, epochs=3, callbacks=[Break(1, error)] if error else [])
+    model.learning_rate = 0.5
+    before = model._numbers.copy()
+    with pytest.raises(ArgumentError, match="learning rate was set to 0.5 since"):
+        fit(model, tmp_path)
+    assert model._numbers.equals(before)
+    whole, again = make(), make()
+    fit(whole)
+    fit(again, tmp_path)
+    assert same(again, whole)
 
 
 def test_settings_may_be_numbers_of_numpy(tmp_path: Path) -> None:

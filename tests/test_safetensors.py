@@ -70,6 +70,9 @@ def test_a_file_is_read_into_any_array(tmp_path: Path) -> None:
 def test_what_has_no_place_in_the_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="'z' is of type complex128"):
         write(tmp_path / "a", {"z": np.zeros(2, complex)}, {})
+    for name in ("../W", "W\0", "", "\ud800", "__metadata__"):
+        with pytest.raises(ArgumentError, match="cannot be an array's name"):
+            write(tmp_path / "a", {name: np.zeros(2)}, {})
     with pytest.raises(ArgumentError, match="description is"):
         write(tmp_path / "a", {}, {"long": "x" * LONGEST})
     assert not os.listdir(tmp_path)

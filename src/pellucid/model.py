@@ -169,7 +169,7 @@ class Sequential:
     def _build(self, shape: tuple[int, ...]) -> None:
         net = self._network(shape)
         self._net = net
-        self._numbers = self._fresh_numbers(net, self.seed)
+        self._numbers, self._adapted = self._fresh_numbers(net, self.seed), False
         self._look()
 
     def _fresh_numbers(self, net: Network, seed: int) -> Numbers:
@@ -242,11 +242,11 @@ class Sequential:
     @contextmanager
     def _unless_refused(self, before: Any = None) -> Iterator[None]:
         """Leave a model without parameters as it was where what it is given is refused."""
-        before = before or (self._net, self._labels)
+        before = before or (self._net, self._labels, self._adapted)
         try:
             yield
         except Exception:
-            self._net, self._labels = before
+            self._net, self._labels, self._adapted = before
             raise
 
     def _blueprint(self) -> Blueprint:
@@ -456,7 +456,7 @@ class Sequential:
         check_choice(on_nonfinite, "on_nonfinite", ("raise", "report"))
         check_kept(checkpoint, resume, checkpoint_every)
         hooks = [*as_callbacks(callbacks), *progress(verbose, print_every, epochs)]
-        before = self._net, self._labels
+        before = self._net, self._labels, self._adapted
         with self._unless_refused():
             X, y, sample_weight, held, rows = self._held_out(
                 X, y, sample_weight, validation_data, validation_split

@@ -144,6 +144,8 @@ def packed(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> Iterato
     for name, array in tensors.items():
         if array.dtype.name not in CODES:
             raise ArgumentError(f"{name!r} is of type {array.dtype}, which the file cannot hold")
+        if not _proper(name) or name == "__metadata__":
+            raise ArgumentError(f"{name!r} cannot be an array's name", 'such as "W1"')
         offsets = [start, start + array.nbytes]
         code, start = CODES[array.dtype.name], offsets[1]
         header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": offsets}

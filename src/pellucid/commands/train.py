@@ -203,8 +203,9 @@ def _begin(folder: Folder, given: Settings, going: bool) -> None:
 def introduced(rows: Rows, given: Settings) -> list[str]:
     """Return what there is to say of the table before anything is learned."""
     plan, schema = rows.plan, rows.schema
+    columns = counted(len(plan.table.names), "column")
     said = [
-        f"{given.file}: {counted(len(plan.table), 'row')}, {counted(len(plan.table.names), 'column')}",
+        f"{given.file}: {counted(len(plan.table), 'row')}, {columns}",
         f"  target {plan.target!r}: {_task(rows)}",
         f"  learned from: {_listed(schema.numbers, 'numbers')}"
         + (f"; {_categories(schema.categories)}" if schema.categories else ""),

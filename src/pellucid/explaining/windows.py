@@ -377,5 +377,5 @@ def _top(array: Array) -> float:
 def _note(value: Any, result: Shown, agrees: bool) -> str:
     """Say what the numbers shown give, where that has another last digit than the true result."""
     said = result.restated(np.broadcast_to(np.asarray(value), result.array.shape))
-    why = "" if agrees else "the terms cancel, and what is left is their rounding; "
+    why = "" if agrees else "so few digits do not give it, for rounding is magnified here; "
     return "" if said == result.text else f"{why}from the rounded numbers shown: {said}"

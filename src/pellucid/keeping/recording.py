@@ -143,6 +143,7 @@ class Recording:
         if state["epochs"] > rows:
             raise DataError(f"{found.path.name} is of epoch {state['epochs']}, the log ends before")
         kept = matched(state["callbacks"], found, callbacks)
+        self._check_rate(model, state["numbers"])
         if model._numbers.steps <= self._first["steps"]:
             self._check_first(model, "the model's weights are not those that it began with")
         take_over(model, found, state)
@@ -153,6 +154,16 @@ class Recording:
     def _first(self) -> dict[str, Any]:
         assert self.told is not None
         return self.told["first"]  # type: ignore[no-any-return]
+
+    def _check_rate(self, model: Any, told: Mapping[str, Any]) -> None:
+        """Refuse a model that was left where the checkpoint is, and given another rate since."""
+        numbers = model._numbers
+        if numbers.steps == told.get("steps") and numbers.scale != told.get("scale"):
+            raise ArgumentError(
+                f"the run in {self.folder.name!r} cannot go on: the model's learning rate was set "
+                f"to {model.learning_rate:g} since",
+                "a model as at the beginning; or pc.Run(…).branch(step, learning_rate=…)",
+            )
 
     def _check_first(self, model: Any, what: str) -> None:
         if digest(model._numbers) != self._first["digest"]:

@@ -17,7 +17,8 @@ MOSTLY = 0.8  # share of numbers from which on a text among them is a slip
 FEW = 10  # rows: in fewer, that all values differ says nothing
 KEY = re.compile(r"(.*[_\- .])?(id|key|index|uuid|guid|nr|no|row|unnamed.*)", re.IGNORECASE)
 UNIT = re.compile(
-    r"[+-]?[$€£¥] ?[+-]?\d[\d.,' ]*|[+-]?\d[\d.,' ]*?\s?(%|[$€£¥]|EUR|USD|CHF|kg|g|cm|mm|m|km|m²|°C)"
+    r"[+-]?[$€£¥] ?[+-]?\d[\d.,' ]*"
+    r"|[+-]?\d[\d.,' ]*?\s?(%|[$€£¥]|EUR|USD|CHF|kg|g|cm|mm|m|km|m²|°C)"
 )
 CODE = re.compile(r"\s*0\d+\s*")
 DATE = re.compile(

@@ -143,10 +143,10 @@ def _rows(table: Table, target: str, used: Sequence[Column]) -> list[str]:
         k for k, row in enumerate(zip(*table.cells, strict=True)) if first.setdefault(row, k) != k
     ]
     if again:
-        lines = listed([table.lines[k] for k in again])
+        lines, be = listed([table.lines[k] for k in again]), "is" if len(again) == 1 else "are"
         said.append(
-            f"{counted(len(again), 'row')} {'is' if len(again) == 1 else 'are'} there before ({lines}): where one is learned from and its "
-            "copy is judged by, the result flatters"
+            f"{counted(len(again), 'row')} {be} there before ({lines}): where one is learned from "
+            "and its copy is judged by, the result flatters"
         )
     return said
 

@@ -191,7 +191,8 @@ def _check_lengths(rows: list[tuple[int, list[str]]], names: list[str], file: st
     line, count = odd[0]
     more = f", the first of {len(odd):,} such lines" if len(odd) > 1 else ""
     raise DataError(
-        f"line {line} of {file} has {counted(count, 'value')} for {counted(len(names), 'column')}{more}",
+        f"line {line} of {file} has {counted(count, 'value')} for "
+        f"{counted(len(names), 'column')}{more}",
         "quote values that hold the separator; or say which it is, as with --separator ';'",
     )
 
