@@ -627,12 +627,16 @@ def test_a_run_goes_on_only_with_the_same(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("interrupted", [True, False])
 def test_a_rate_that_was_set_since_is_another_run(interrupted: bool, tmp_path: Path) -> None:
     """It would be forgotten; in a notebook, the model is still there."""
-    error = KeyboardInterrupt if interrupted else None
+
+    class Ctrl(Break):
+        watches = True
+
     model = make()
-    fit(model, tmp_path, epochs=3, callbacks=[Break(1, error)] if error else [])
+    stop = [Ctrl(1, KeyboardInterrupt)] if interrupted else []
+    assert fit(model, tmp_path, epochs=3, callbacks=stop).epochs == 3 - interrupted
     model.learning_rate = 0.5
     before = model._numbers.copy()
-    with pytest.raises(ArgumentError, match="learning rate was set to 0.5 since"):
+    with pytest.raises(ArgumentError, match=r"learning rate was set to 0\.5 since"):
         fit(model, tmp_path)
     assert model._numbers.equals(before)
     whole, again = make(), make()
