@@ -27,8 +27,8 @@ FLOORS = [
     "jit_cache jit_blas products selects",
     "show show.* run jit jit_numba",
     "nn nn.* losses optim optim.* metrics metrics.* data data.* tables tables.*",
-    "outputs intake history callbacks callbacks.* batches train sharing fit blackbox replays causes "
-    "culprits gate summary settings files safetensors adapting",
+    "outputs intake history callbacks callbacks.* batches train sharing fit blackbox replays "
+    "causes culprits gate summary settings files safetensors adapting",
     "runs compiled",
     "backends",
     "explaining explaining.*",
