@@ -1299,3 +1299,10 @@ def test_augmented_training_is_not_compiled() -> None:
         fit(net(), augment=noisy, backend="numba")
     history = fit(net(), augment=noisy, backend="auto", epochs=1)
     assert history.backend == "numpy" and "augment" in history.backend.why
+
+
+def test_large_numbers_are_told_briefly() -> None:
+    from pellucid.callbacks.progress import line
+
+    assert line({"loss": 12395619120.5744, "mae": 88265.7121}) == "loss 1.2396e+10  mae 88265.7121"
+    assert line({"loss": float("nan"), "auc": -0.25}) == "loss nan  auc -0.2500"

@@ -15,7 +15,12 @@ NARROW = 4  # columns that a bar has at least
 
 def line(logs: Logs) -> str:
     """Return the logs as a person reads them: loss 0.1234  accuracy 0.950."""
-    return "  ".join(f"{name} {value:.4f}" for name, value in logs.items())
+    return "  ".join(f"{name} {brief(value)}" for name, value in logs.items())
+
+
+def brief(value: float) -> str:
+    """Return a number as short as it may be: 0.1234, 12.3456, 1.2346e+10."""
+    return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.5g}"
 
 
 class Lines(Callback):
@@ -140,10 +145,10 @@ class Progress(Callback):
 
 def _values(logs: Logs) -> list[str]:
     """Return loss and metrics, each with its value on held-out samples: loss 0.12, val 0.15."""
-    held = {name: f", val {logs[f'val_{name}']:.4f}" for name in logs if f"val_{name}" in logs}
+    held = {name: f", val {brief(logs[f'val_{name}'])}" for name in logs if f"val_{name}" in logs}
     paired = {f"val_{name}" for name in held}
     names = [name for name in logs if name not in paired]
-    return [f"{name} {logs[name]:.4f}{held.get(name, '')}" for name in names]
+    return [f"{name} {brief(logs[name])}{held.get(name, '')}" for name in names]
 
 
 def _rate(value: float) -> str:
