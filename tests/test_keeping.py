@@ -800,7 +800,7 @@ def test_models_of_functions_are_kept_by_their_numbers(
     model = build()
     found = fit(model, tmp_path, backend="auto", callbacks=[Spy()], **data)
     assert same(model, whole) and dict(found) == dict(history)
-    with pytest.warns(TrainingWarning, match="no model"), pytest.raises(DataError):
+    with pytest.warns(TrainingWarning, match="no model"), pytest.raises(DataError, match="model="):
         pc.Run(tmp_path).at(5)
     run = pc.Run(tmp_path, model=build())
     for step in spy.seen:
@@ -808,6 +808,18 @@ def test_models_of_functions_are_kept_by_their_numbers(
     twin = build()
     assert set(twin.load_weights(tmp_path / "model.safetensors").loaded) == set(whole.params)
     assert all(np.array_equal(twin.params[k], whole.params[k]) for k in whole.params)
+
+
+def test_a_model_that_has_seen_no_data_opens_a_run(tmp_path: Path) -> None:
+    def build() -> Any:
+        net = lambda call, x: call(pc.Dense(1), call(pc.Dense(4, "tanh"), x))  # noqa: E731
+        return pc.Model(net, loss="mse", seed=3)
+
+    model = build()
+    fit(model, tmp_path, epochs=3)
+    unbuilt = build()
+    found = pc.Run(tmp_path, model=unbuilt).at(model._numbers.steps)
+    assert found._numbers.equals(model._numbers) and unbuilt._net is None
 
 
 def test_another_function_is_another_run(tmp_path: Path) -> None:

@@ -58,7 +58,6 @@ class Run:
         model: Sequential | None = None,
     ) -> None:
         self.folder, self.custom = Folder(Path(folder)), custom or {}
-        self.model = model
         told = self.folder.read()
         if told is None:
             raise ArgumentError(
@@ -66,8 +65,9 @@ class Run:
                 'model.fit(…, checkpoint="run/") keeps one',
             )
         self.about: dict[str, Any] = told
-        if model is not None:
-            check_same({**told, "settings": {}, "data": {}}, _facts(model), self.folder.name)
+        self.model = None if model is None else _built(model, told)
+        if self.model is not None:
+            check_same({**told, "settings": {}, "data": {}}, _facts(self.model), self.folder.name)
 
     def __repr__(self) -> str:
         """Say how far it has come."""
@@ -183,7 +183,11 @@ class Run:
                 why = error.what if isinstance(error, PellucidError) else error
                 told = f"a checkpoint is passed over, for the one before: {why}"
                 warnings.warn(told, TrainingWarning, stacklevel=3)
-        raise DataError(f"{self.folder.name!r} has no whole checkpoint up to step {step}")
+        functions = self.model is None and "layers" not in self.about["model"]
+        hint = (
+            "a model made of functions is given: pc.Run(folder, model=model)" if functions else ""
+        )
+        raise DataError(f"{self.folder.name!r} has no whole checkpoint up to step {step}", hint)
 
     def _kept(self, step: int) -> Sequential:
         found, state = checkpoint_in(self.folder.checkpoint(step))
@@ -234,8 +238,16 @@ class Run:
         ).take  # fmt: skip
 
 
+def _built(model: Sequential, told: Mapping[str, Any]) -> Sequential:
+    """Return a model with parameters for the samples of a run."""
+    if model._net is not None:
+        return model
+    twin = model.copy()
+    twin._build(tuple(told["data"]["X"]["shape"][1:]))
+    return twin
+
+
 def _facts(model: Sequential) -> dict[str, Any]:
-    _ = model._built
     told = json.loads(json.dumps(made_of(model), allow_nan=False))
     return {"model": told, "settings": {}, "data": {}}
 
