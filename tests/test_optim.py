@@ -15,6 +15,7 @@ from test_explain import unit
 import pellucid as pc
 from pellucid import optim
 from pellucid.explaining.numbers import evaluate
+from pellucid.jit import available
 
 RNG = np.random.default_rng(4)
 X, Y = RNG.normal(size=(16, 3)), RNG.normal(size=(16, 2))
@@ -431,10 +432,12 @@ def test_another_rate_is_seen() -> None:
 
 # -- both backends ---------------------------------------------------------------------------------
 
+compiles = pytest.mark.skipif(bool(available()), reason=available() or "compiled code is here")
 FULL = {"weight_decay": 0.1, "groups": GROUPS, "clip_value": 0.3, "clip_norm": 0.4,
         "clip_global_norm": 0.5, "accumulate": 2, "ema": 0.9}  # fmt: skip
 
 
+@compiles
 @pytest.mark.parametrize("name", [*ONE_EACH, "lion"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_both_backends_go_the_same_way(name: str, dtype: str) -> None:
@@ -456,6 +459,7 @@ def test_both_backends_go_the_same_way(name: str, dtype: str) -> None:
         assert apart <= limit * np.linalg.norm(one["params"])
 
 
+@compiles
 def test_updates_are_counted_alike_where_a_division_is_inexact() -> None:
     """49 · (1/49) is less than 1, and compiled loops divide that way."""
     optimizer = pc.SGD(pc.Exponential(0.1, 0.5), 0.9, 0.5, accumulate=49, ema=0.9)
