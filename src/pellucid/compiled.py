@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -218,8 +220,14 @@ def _array(
         return given[m.name]
     if m.data is not None:
         return np.ascontiguousarray(m.data)
-    shape = tuple(eval(str(s), {}, dict(sizes)) for s in m.shape)
+    shape = tuple(eval(_size(str(s)), {}, dict(sizes)) for s in m.shape)
     return _empty(m.name, shape, m.dtype, room)
+
+
+@cache
+def _size(text: str) -> CodeType:
+    """Return a size as it is printed, such as min(batch, 32), ready to be worked out."""
+    return compile(text, "<size>", "eval")
 
 
 def _empty(name: str, shape: tuple[int, ...], dtype: Any, room: dict[str, Array]) -> Array:

@@ -86,7 +86,7 @@ def available() -> str:
         return "Numba is not installed: pip install numba"
     if tuple(int(part) for part in found.split(".")[:2]) < OLDEST:
         return f'Numba {found} is too old: pip install "numba>={".".join(map(str, OLDEST))}"'
-    if ("NUMBA_DISABLE_JIT", "1") in jit_cache.settings():
+    if jit_cache.disabled():
         return "Numba is switched off: unset NUMBA_DISABLE_JIT"
     if not openblas("numpy") and not folder("scipy"):
         return "SciPy is not installed, and this NumPy has no OpenBLAS: pip install scipy"

@@ -32,6 +32,11 @@ def settings() -> tuple[tuple[str, str], ...]:
     return tuple(sorted(item for item in os.environ.items() if item[0].startswith("NUMBA_")))
 
 
+def disabled() -> bool:
+    """Say whether the user has switched Numba off."""
+    return os.environ.get("NUMBA_DISABLE_JIT") == "1"
+
+
 def read(key: str) -> bytes | None:
     """Return the object code kept under a key if it is whole and ours, else None."""
     try:

@@ -19,7 +19,9 @@ RESERVED = {"n", "np", "f32", "f64", "sum", "min", "max", "abs", "range", "bool"
 
 
 def reserved(name: str) -> bool:
-    return name in RESERVED or name in kernels()
+    """Say whether a name is that of something in a printed run: its own, or a function's."""
+    known = library.functions()
+    return name in RESERVED or any(k in known for k in (name, f"{name}32", f"{name}64"))
 
 
 def safe(name: str) -> str:
