@@ -46,10 +46,7 @@ class Adam(Optimizer):
         self, p: Node, g: Node, state: State, t: Node, learning_rate: Node
     ) -> tuple[Node, State]:
         """p - learning_rate · m_hat / (√v_hat + eps)."""
-        m, v = _moments(self, g, state)
-        m_hat = ops.named(m / (1 - self.beta1**t), "m_hat")
-        v_hat = ops.named(v / (1 - self.beta2**t), "v_hat")
-        return p - learning_rate * m_hat / (ops.sqrt(v_hat) + self.eps), {"m": m, "v": v}
+        return _stepped(self, p, g, state, t, learning_rate)
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,10 +86,7 @@ class AdamW(Optimizer):
         self, p: Node, g: Node, state: State, t: Node, learning_rate: Node
     ) -> tuple[Node, State]:
         """p - learning_rate · m_hat / (√v_hat + eps)."""
-        m, v = _moments(self, g, state)
-        m_hat = ops.named(m / (1 - self.beta1**t), "m_hat")
-        v_hat = ops.named(v / (1 - self.beta2**t), "v_hat")
-        return p - learning_rate * m_hat / (ops.sqrt(v_hat) + self.eps), {"m": m, "v": v}
+        return _stepped(self, p, g, state, t, learning_rate)
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,6 +189,16 @@ def _moments(optimizer: Any, g: Node, state: State) -> tuple[Node, Node]:
     """Return the running mean of the gradient, and of its square."""
     m = running(optimizer.beta1, state["m"], g)
     return m, running(optimizer.beta2, state["v"], ops.square(g))
+
+
+def _stepped(
+    optimizer: Any, p: Node, g: Node, state: State, t: Node, learning_rate: Node
+) -> tuple[Node, State]:
+    """Return Adam's step: what decays, and how, is said around it."""
+    m, v = _moments(optimizer, g, state)
+    m_hat = ops.named(m / (1 - optimizer.beta1**t), "m_hat")
+    v_hat = ops.named(v / (1 - optimizer.beta2**t), "v_hat")
+    return p - learning_rate * m_hat / (ops.sqrt(v_hat) + optimizer.eps), {"m": m, "v": v}
 
 
 def _check(optimizer: Optimizer) -> None:
